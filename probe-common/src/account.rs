@@ -1,0 +1,1 @@
+//! What a frame or record means for the slot.

@@ -1,0 +1,300 @@
+//! One contiguous piece of a byte stream, walked unit by unit: HTTP/2 frame headers or TLS record headers.
+//!
+//! A lane does not know about TCP segments: it is given the bytes that follow the ones it had, in pieces of any size, and
+//! keeps at most one unit (a header and up to eight bytes of protocol fields) between pieces. Where its alignment is not
+//! known it scans for it, on evidence.
+
+use crate::http2::{Bounds, FrameHeader, HEADER_LEN, Kind, PREFACE_LEN, PREFACE_START, flags, plausible};
+
+/// Nothing was seen yet: the first three bytes decide between the HTTP/2 preface, a TLS record and something else.
+pub const OPENING: u32 = 0;
+/// Aligned: the next unit is an HTTP/2 frame header.
+pub const FRAMES: u32 = 1;
+/// Aligned: the next unit is one entry of a SETTINGS frame (RFC 9113, section 6.5.1).
+pub const SETTING: u32 = 2;
+/// Not aligned: every offset is tried.
+pub const SCANNING: u32 = 3;
+/// A plausible header was found whose frame reaches beyond what was at hand; the next header decides.
+pub const TRYING: u32 = 4;
+/// Aligned: the next unit is a TLS record header (RFC 8446, section 5.1).
+pub const RECORDS: u32 = 5;
+/// Neither HTTP/2 nor TLS: nothing is read any more.
+pub const FOREIGN: u32 = 6;
+
+/// Longest unit: a frame header and eight bytes of GOAWAY.
+const UNIT: u32 = 17;
+
+/// Where the bytes come from: a socket buffer in the kernel, the memory of a process, a slice in tests.
+pub trait Source {
+    /// Number of bytes at hand.
+    fn len(&self) -> u32;
+    /// True when there is nothing.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Copies `n` bytes (1 to 17) that begin at `at` to `unit[offset..]`; `offset` is at most 15. False: not readable.
+    fn load(&self, at: u32, unit: &mut [u8; 32], offset: u32, n: u32) -> bool;
+}
+
+/// Who is told of each completed unit.
+pub trait Sink {
+    /// A frame header; `value` holds the protocol fields read with it: the error code (RST_STREAM), increment
+    /// (WINDOW_UPDATE), or last stream in the upper and code in the lower half (GOAWAY).
+    fn frame(&mut self, header: &FrameHeader, value: u64);
+    /// One entry of a SETTINGS frame.
+    fn setting(&mut self, id: u16, value: u32);
+    /// A TLS record header: content type, payload length, and the first payload byte when it was at hand (else 0).
+    fn record(&mut self, content_type: u8, length: u32, first: u8);
+    /// The first bytes decided what the connection is: `FRAMES`, `RECORDS` or `FOREIGN`.
+    fn recognised(&mut self, state: u32);
+    /// Alignment was lost at a header that no endpoint can have sent.
+    fn desynced(&mut self);
+    /// Alignment was found again.
+    fn resynced(&mut self);
+    /// What is known of the direction, for telling headers from other bytes.
+    fn bounds(&self) -> Bounds;
+}
+
+/// State of a lane. Zero is a lane at the opening of a connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lane {
+    /// TCP sequence number of the first byte that this lane was given.
+    pub start: u32,
+    /// TCP sequence number of the byte that comes next.
+    pub next: u32,
+    /// TCP sequence number of the first header that the lane recognised; meaningful once it is aligned.
+    pub first: u32,
+    /// One of the states above.
+    pub state: u32,
+    /// Bytes to pass over before the next unit.
+    pub left: u32,
+    /// Bytes of `unit` at hand.
+    pub have: u32,
+    /// SETTINGS: bytes of entries still to read.
+    pub settings_left: u32,
+    /// 1 while the lane holds data; unused lanes of a direction have 0.
+    pub active: u32,
+    /// The header being completed or tried.
+    pub header: FrameHeader,
+    pub unit: [u8; 32],
+}
+
+const _: () = assert!(size_of::<Lane>() == 76);
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Call again.
+    More,
+    /// All bytes at hand are used.
+    Done,
+}
+
+impl Lane {
+    /// True when the next unit's place is known.
+    #[inline(always)]
+    #[must_use]
+    pub fn aligned(&self) -> bool {
+        matches!(self.state, FRAMES | SETTING | RECORDS)
+    }
+
+    /// Makes the lane search for its alignment from the next byte on.
+    #[inline(always)]
+    pub fn scan(&mut self) {
+        self.state = SCANNING;
+        self.left = 0;
+        self.have = 0;
+        self.settings_left = 0;
+    }
+
+    /// Walks one unit of `source` from `at` on, which it moves forward.
+    #[inline(always)]
+    pub fn step<S: Source, K: Sink>(&mut self, source: &S, at: &mut u32, sink: &mut K) -> Step {
+        let len = source.len();
+        if *at >= len || self.state == FOREIGN {
+            return Step::Done;
+        }
+        let available = len - *at;
+        if self.left > 0 {
+            let n = if self.left < available { self.left } else { available };
+            self.left -= n;
+            *at += n;
+            return Step::More;
+        }
+        if self.state == SCANNING {
+            return self.step_scan(source, at, available, sink);
+        }
+        let have = self.have & 15;
+        let room = UNIT - have;
+        let n = if available < room { available } else { room };
+        if !source.load(*at, &mut self.unit, have, n) {
+            self.scan();
+            sink.desynced();
+            return Step::Done;
+        }
+        let got = have + n;
+        let used = match self.state {
+            RECORDS => self.record(got, sink),
+            SETTING => self.setting(got, sink),
+            OPENING => self.opening(got, sink),
+            _ => self.frame(got, sink),
+        };
+        if used == 0 {
+            // The unit goes on in the next piece.
+            self.have = got;
+            *at += n;
+            return Step::Done;
+        }
+        // A unit never ends before bytes that an earlier piece brought, but a rejected one is rescanned from here.
+        *at += used.saturating_sub(have);
+        self.have = 0;
+        Step::More
+    }
+
+    /// Decides by the first three bytes. Returns the bytes used, 0 for "more are needed".
+    #[inline(always)]
+    fn opening<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
+        if got < 3 {
+            return 0;
+        }
+        let b = &self.unit;
+        if b[0] == PREFACE_START[0] && b[1] == PREFACE_START[1] && b[2] == PREFACE_START[2] {
+            self.state = FRAMES;
+            self.left = PREFACE_LEN - 3;
+            sink.recognised(FRAMES);
+            return 3;
+        }
+        // A TLS handshake record: type 22, legacy version 3.x (RFC 8446, section 5.1).
+        if b[0] == 22 && b[1] == 3 && b[2] <= 4 {
+            self.state = RECORDS;
+            sink.recognised(RECORDS);
+            return self.record(got, sink);
+        }
+        self.state = FOREIGN;
+        sink.recognised(FOREIGN);
+        3
+    }
+
+    #[inline(always)]
+    fn record<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
+        if got < 5 {
+            return 0;
+        }
+        let b = &self.unit;
+        let length = (u32::from(b[3]) << 8) | u32::from(b[4]);
+        // Content types 20 to 24, legacy version 3.x, 2^14 + 256 bytes at most (RFC 8446, section 5.2; 1.2 allows + 2048).
+        if b[0] < 20 || b[0] > 24 || b[1] != 3 || length > 16_384 + 2048 {
+            sink.desynced();
+            self.scan();
+            return 1;
+        }
+        let first = if got > 5 { b[5] } else { 0 };
+        sink.record(b[0], length, first);
+        self.left = length;
+        5
+    }
+
+    #[inline(always)]
+    fn setting<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
+        if got < 6 {
+            return 0;
+        }
+        let b = &self.unit;
+        sink.setting(u16::from_be_bytes([b[0], b[1]]), u32::from_be_bytes([b[2], b[3], b[4], b[5]]));
+        self.settings_left = self.settings_left.saturating_sub(6);
+        if self.settings_left < 6 {
+            self.state = FRAMES;
+        }
+        6
+    }
+
+    /// A frame header and the protocol fields behind it.
+    #[inline(always)]
+    fn frame<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
+        if got < HEADER_LEN {
+            return 0;
+        }
+        let b = &self.unit;
+        let header = FrameHeader::parse(&[b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]]);
+        let trying = self.state == TRYING;
+        if !header.legal() || (trying && !plausible(&header, &sink.bounds())) {
+            if !trying {
+                sink.desynced();
+            }
+            self.scan();
+            return 1;
+        }
+        let body = header.body_read();
+        if got < HEADER_LEN + body {
+            return 0;
+        }
+        if trying {
+            // The header that was tried is real: its frame counts too.
+            let tried = self.header;
+            self.state = FRAMES;
+            sink.resynced();
+            sink.frame(&tried, 0);
+        }
+        let word = |i: usize| u64::from(u32::from_be_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]));
+        let value = match header.kind {
+            Kind::RST_STREAM | Kind::WINDOW_UPDATE => word(9),
+            Kind::GOAWAY => ((word(9) & 0x7fff_ffff) << 32) | word(13),
+            _ => 0,
+        };
+        self.header = header;
+        sink.frame(&header, value);
+        self.left = header.length - body;
+        if header.kind == Kind::SETTINGS && header.length > 0 && header.flags & flags::ACK == 0 {
+            self.state = SETTING;
+            self.settings_left = header.length;
+            self.left = 0;
+        }
+        HEADER_LEN + body
+    }
+
+    /// Tries one offset. Believed are: a header whose frame ends exactly where the piece ends, a header followed by another
+    /// plausible one, and, on probation, a header whose frame reaches beyond the piece.
+    #[inline(always)]
+    fn step_scan<S: Source, K: Sink>(&mut self, source: &S, at: &mut u32, available: u32, sink: &mut K) -> Step {
+        if available < HEADER_LEN {
+            *at += available;
+            return Step::Done;
+        }
+        let bounds = sink.bounds();
+        if !source.load(*at, &mut self.unit, 0, HEADER_LEN) {
+            return Step::Done;
+        }
+        let b = &self.unit;
+        let header = FrameHeader::parse(&[b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]]);
+        if !plausible(&header, &bounds) {
+            *at += 1;
+            return Step::More;
+        }
+        let end = HEADER_LEN + header.length;
+        self.first = self.next.wrapping_add(*at);
+        if end + HEADER_LEN > available && end != available {
+            // Too little to judge by: wait for what comes after it. Small frames cut by the piece's end are rare.
+            self.header = header;
+            self.state = TRYING;
+            self.left = header.length;
+            *at += HEADER_LEN;
+            return Step::More;
+        }
+        if end != available {
+            if !source.load(*at + end, &mut self.unit, 0, HEADER_LEN) {
+                return Step::Done;
+            }
+            let b = &self.unit;
+            let follower = FrameHeader::parse(&[b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]]);
+            if !plausible(&follower, &bounds) {
+                *at += 1;
+                return Step::More;
+            }
+        }
+        // Aligned: the header is read again as a frame, with its protocol fields.
+        self.state = FRAMES;
+        sink.resynced();
+        Step::More
+    }
+}

@@ -1,0 +1,14 @@
+//! `aya::Pod`, once, with the argument why it holds.
+
+use crate::event::{Event, FrameEvent};
+use crate::settings::Settings;
+use crate::slot::Slot;
+
+// SAFETY: all are repr(C), hold only fixed-width integers and arrays of them, and any bit pattern is a value.
+unsafe impl aya::Pod for Slot {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Settings {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Event {}
+// SAFETY: as above.
+unsafe impl aya::Pod for FrameEvent {}

@@ -1,0 +1,17 @@
+//! h2watch: which HTTP/2 client connections take new streams while receiving no frames, and why.
+//!
+//! The folder is called `tui`, the package and the binary are `h2watch`; the dashboard is one output of several.
+//!
+//! ```text
+//! target ──> probe-ebpf ──maps, ring──> probe/ ──Sample──> model/ ──Snapshot──> verdict/ ──┬─> dashboard/  terminal
+//!            (kernel)                  (only aya)           ^  (pure)            (pure)    ├─> json/       lines
+//!                                      record/ ─────────────┘                              ├─> export/     Prometheus
+//!                                      (a recording)                                       └─> reset/      SOCK_DESTROY
+//! ```
+//!
+//! Modules are listed in the order of that flow.
+
+pub mod model;
+pub mod verdict;
+
+pub mod exit;
