@@ -11,6 +11,7 @@
 //!
 //! Modules are listed in the order of that flow.
 
+pub mod diag;
 pub mod model;
 pub mod verdict;
 
