@@ -13,6 +13,7 @@
 
 pub mod diag;
 pub mod model;
+pub mod probe;
 pub mod verdict;
 
 pub mod exit;
