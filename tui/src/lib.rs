@@ -11,7 +11,9 @@
 //!
 //! Modules are listed in the order of that flow.
 
+pub mod diag;
 pub mod model;
+pub mod probe;
 pub mod verdict;
 
 pub mod exit;
