@@ -3,3 +3,4 @@
 
 pub mod sample;
 pub mod snapshot;
+mod words;
