@@ -115,9 +115,11 @@ impl Source for Payload {
 
     #[inline(always)]
     fn load(&self, at: u32, unit: &mut [u8; 32], offset: u32, n: u32) -> bool {
-        // The verifier wants to see both bounds right before the call: offset 0 to 15, n 1 to 17.
+        // The verifier wants to see both bounds right before the call: offset 0 to 15, n 1 to 17. The compiler knows them
+        // already and would leave the checks out; it must forget.
+        // SAFETY: a local variable.
+        let n = unsafe { core::ptr::read_volatile(&raw const n) };
         let offset = offset & 15;
-        let n = n & 31;
         if n == 0 || n > 17 {
             return false;
         }
