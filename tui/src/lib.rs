@@ -18,4 +18,6 @@ pub mod probe;
 pub mod target;
 pub mod verdict;
 
+pub mod reset;
+
 pub mod exit;
