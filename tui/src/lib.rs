@@ -18,6 +18,7 @@ pub mod probe;
 pub mod target;
 pub mod verdict;
 
+pub mod hooks;
 pub mod reset;
 
 pub mod exit;
