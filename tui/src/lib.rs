@@ -14,4 +14,6 @@
 pub mod model;
 pub mod verdict;
 
+pub mod export;
+
 pub mod exit;
