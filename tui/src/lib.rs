@@ -15,5 +15,7 @@ pub mod model;
 pub mod verdict;
 
 pub mod export;
+pub mod privileges;
+pub mod target;
 
 pub mod exit;

@@ -4,6 +4,7 @@
 //! any capability (`thread`). Per-connection facts are in `/connections`, in exemplars and on the page; never in labels.
 
 mod aggregate;
+mod document;
 mod encode;
 mod exporter;
 mod format;
@@ -16,14 +17,17 @@ mod page;
 mod places;
 mod route;
 mod server;
+mod thread;
 mod write_deadline;
 
 pub use aggregate::LabelLimits;
+pub use document::markdown;
 pub use exporter::{Exporter, ResetResult};
 pub use format::Format;
 pub use health::{Health, ProgramRun};
 pub use route::{STALE_AFTER, WriteConnections};
-pub use server::{HttpLimits, serve};
+pub use server::{DEFAULT_LISTEN, HttpLimits, serve};
+pub use thread::HttpThread;
 
 /// Nanoseconds as the seconds that Prometheus wants.
 #[expect(

@@ -12,12 +12,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+/// Where the exporter listens unless told otherwise. Loopback, because there is no password; the port is outside of
+/// 9100 to 9999, which the list of Prometheus exporters has given away completely.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10421);
 
 /// Bounds of the HTTP side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

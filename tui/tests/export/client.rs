@@ -35,7 +35,8 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
 
 pub(crate) async fn read(stream: &mut TcpStream) -> Option<Answer> {
     let mut bytes = Vec::new();
-    let ended = timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("the server ends the connection");
+    let ended =
+        timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.expect("the server ends the connection");
     if ended.is_err() && bytes.is_empty() {
         return None;
     }

@@ -41,7 +41,8 @@ async fn a_header_that_never_ends_is_cut() {
 
 #[tokio::test]
 async fn slowloris_does_not_keep_a_scrape_out() {
-    let limits = HttpLimits { connections: 16, header_timeout: Duration::from_secs(60), ..HttpLimits::default() };
+    let limits =
+        HttpLimits { connections: 16, header_timeout: Duration::from_secs(60), ..HttpLimits::default() };
     let served = served(limits).await;
     let mut crowd = Vec::new();
     for _ in 0..64 {
@@ -78,7 +79,10 @@ async fn garbage_and_other_protocols_get_an_error_or_nothing() {
     noise.push(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec());
     noise.push(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec());
     noise.push(b"GET http://[::bad HTTP/1.1\r\n\r\n".to_vec());
-    noise.push(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n".to_vec());
+    noise.push(
+        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n"
+            .to_vec(),
+    );
     noise.push(vec![b'\n'; 100_000]);
     for bytes in noise {
         let answer = raw(served.address, &bytes).await;
@@ -133,7 +137,11 @@ async fn a_thousand_scrapes_at_once_are_all_answered_in_bounded_memory() {
         answered += u64::from(total.unwrap() > length / 2);
     }
     let grown = resident_bytes().saturating_sub(before);
-    println!("1000 scrapes of {length} bytes in {:?}, resident memory +{} KiB", started.elapsed(), grown / 1024);
+    println!(
+        "1000 scrapes of {length} bytes in {:?}, resident memory +{} KiB",
+        started.elapsed(),
+        grown / 1024
+    );
     assert_eq!(answered, 1000);
     assert!(grown < 64 << 20, "{grown} bytes; a copy for each would be {}", 1000 * length);
 }

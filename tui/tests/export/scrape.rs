@@ -23,7 +23,10 @@ fn a_stall_is_told_with_its_damage_and_stays_at_zero_afterwards() {
     let group = "{comm=\"api\",container=\"\",destination=\"192.0.2.1\"}";
     exporter.observe(snapshot(20 * SECOND, vec![connection(7, "api", 1)]), &[]);
     assert_eq!(value(&text(&exporter), series), None, "a cause that never was is no series");
-    assert_eq!(value(&text(&exporter), &format!("h2watch_streams_opened_while_stalled_total{group}")), Some(0.0));
+    assert_eq!(
+        value(&text(&exporter), &format!("h2watch_streams_opened_while_stalled_total{group}")),
+        Some(0.0)
+    );
 
     let bad = stalled(connection(7, "api", 1), Cause::BlackHole, 20 * SECOND, 37);
     exporter.observe(snapshot(32 * SECOND, vec![bad.clone()]), &[Change::Stalled(Box::new(bad.clone()))]);
@@ -33,7 +36,10 @@ fn a_stall_is_told_with_its_damage_and_stays_at_zero_afterwards() {
     assert_eq!(value(&scrape, &format!("h2watch_streams_opened_total{group}")), Some(47.0));
     assert_eq!(value(&scrape, &format!("h2watch_oldest_unanswered_stream_seconds{group}")), Some(12.0));
     assert_eq!(value(&scrape, "h2watch_stalls_total{cause=\"black_hole\"}"), Some(1.0));
-    assert!(open_metrics(&exporter).contains(" 37 # {connection_id=\"7\"} 37"), "the exemplar names the connection");
+    assert!(
+        open_metrics(&exporter).contains(" 37 # {connection_id=\"7\"} 37"),
+        "the exemplar names the connection"
+    );
 
     let mut healed = bad;
     healed.verdict.state = State::Healthy;
@@ -44,8 +50,14 @@ fn a_stall_is_told_with_its_damage_and_stays_at_zero_afterwards() {
     let scrape = text(&exporter);
     assert_eq!(value(&scrape, series), Some(0.0), "the alert resolves instead of going stale");
     assert_eq!(value(&scrape, "h2watch_stall_duration_seconds_sum{cause=\"black_hole\"}"), Some(14.0));
-    assert_eq!(value(&scrape, "h2watch_stall_duration_seconds_bucket{le=\"10.0\",cause=\"black_hole\"}"), Some(0.0));
-    assert_eq!(value(&scrape, "h2watch_stall_duration_seconds_bucket{le=\"30.0\",cause=\"black_hole\"}"), Some(1.0));
+    assert_eq!(
+        value(&scrape, "h2watch_stall_duration_seconds_bucket{le=\"10.0\",cause=\"black_hole\"}"),
+        Some(0.0)
+    );
+    assert_eq!(
+        value(&scrape, "h2watch_stall_duration_seconds_bucket{le=\"30.0\",cause=\"black_hole\"}"),
+        Some(1.0)
+    );
 }
 
 #[test]
@@ -100,7 +112,11 @@ fn losses_resets_processes_and_degradations_are_shown() {
     let mut shot = Snapshot { losses, degradations: vec!["no bpf_loop".to_owned()], ..Snapshot::default() };
     shot.totals.desyncs = 2;
     shot.processes = (0..100)
-        .map(|pid| h2watch::model::sample::Process { pid, reason: format!("reason {pid}"), ..Default::default() })
+        .map(|pid| h2watch::model::sample::Process {
+            pid,
+            reason: format!("reason {pid}"),
+            ..Default::default()
+        })
         .collect();
     exporter.observe(shot.into(), &[]);
     exporter.count_reset(Cause::SilentPeer, ResetResult::Refused);
@@ -117,9 +133,7 @@ fn losses_resets_processes_and_degradations_are_shown() {
 }
 
 fn crowd(connections: u64, destinations: u32) -> Vec<Connection> {
-    (0..connections)
-        .map(|id| connection(id, "api", u32::try_from(id).unwrap() % destinations))
-        .collect()
+    (0..connections).map(|id| connection(id, "api", u32::try_from(id).unwrap() % destinations)).collect()
 }
 
 #[tokio::test]

@@ -1,0 +1,4 @@
+//! What is watched: from a selector to processes, cgroups and their names.
+
+pub mod identity;
+pub mod resolve;
