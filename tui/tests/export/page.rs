@@ -9,19 +9,27 @@ use h2watch::verdict::{Cause, Severity};
 
 /// A morning on call: three stalls, healthy connections, one that only shows records, a loss and a degradation.
 fn incident() -> Snapshot {
-    let mut hung = stalled(named(connection(9, "billing", 3), "ledger.example.net"), Cause::HungServer, 20 * SECOND, 12);
+    let mut hung =
+        stalled(named(connection(9, "billing", 3), "ledger.example.net"), Cause::HungServer, 20 * SECOND, 12);
     hung.verdict.severity = Severity::Warning;
     hung.verdict.gives_up = None;
-    let mut pod = stalled(named(connection(7, "api", 1), "payments.example.com"), Cause::SilentPeer, 12 * SECOND, 137);
+    let mut pod =
+        stalled(named(connection(7, "api", 1), "payments.example.com"), Cause::SilentPeer, 12 * SECOND, 137);
     pod.reading.owner.container = Some("0123456789abcdef".repeat(4));
     pod.reading.owner.pod_uid = Some("6b8e2a0c-3f4d-4f6e-9d1c-0a1b2c3d4e5f".to_owned());
-    let hostile = stalled(named(connection(8, "<b>x</b>", 2), "\"><script>alert(1)</script>"), Cause::BlackHole, SECOND, 3);
+    let hostile = stalled(
+        named(connection(8, "<b>x</b>", 2), "\"><script>alert(1)</script>"),
+        Cause::BlackHole,
+        SECOND,
+        3,
+    );
     let mut connections = vec![pod, hostile, hung];
     connections.extend((100..130).map(|id| named(connection(id, "api", 5), "search.example.com")));
     let mut snapshot = Snapshot::clone(&snapshot(32 * SECOND, connections));
     snapshot.totals.damage = 152;
     snapshot.losses = Losses { ring_full: 2, ..Losses::default() };
-    snapshot.degradations = vec!["this kernel has no bpf_loop: segments with more than 64 frames are cut".to_owned()];
+    snapshot.degradations =
+        vec!["this kernel has no bpf_loop: segments with more than 64 frames are cut".to_owned()];
     snapshot
 }
 
@@ -39,7 +47,14 @@ async fn stalled_connections_come_first_with_their_evidence() {
     let html = html(incident()).await;
     let stall = html.find("137 streams in 12.4 s without a frame").expect("the evidence");
     assert!(stall < html.find("<table>").expect("the others"));
-    for words in ["silent_peer", "payments.example.com", "about 9 min left", "ReadIdleTimeout", "6b8e2a0c", "no bpf_loop"] {
+    for words in [
+        "silent_peer",
+        "payments.example.com",
+        "about 9 min left",
+        "ReadIdleTimeout",
+        "6b8e2a0c",
+        "no bpf_loop",
+    ] {
         assert!(html.contains(words), "{words}");
     }
 }
@@ -65,7 +80,8 @@ async fn a_crowd_is_cut_to_what_a_person_reads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium; writes pictures to H2WATCH_SCREENSHOTS"]
 async fn screenshots() {
-    let folder = std::env::var("H2WATCH_SCREENSHOTS").expect("H2WATCH_SCREENSHOTS: a folder for the pictures");
+    let folder =
+        std::env::var("H2WATCH_SCREENSHOTS").expect("H2WATCH_SCREENSHOTS: a folder for the pictures");
     let served = Served::start(HttpLimits::default()).await;
     served.exporter.observe(incident().into(), &[]);
     for (name, size) in [("desk", "1280,900"), ("phone", "500,1400")] {
