@@ -12,6 +12,7 @@
 //! Modules are listed in the order of that flow.
 
 pub mod cli;
+pub mod demo;
 pub mod diag;
 pub mod model;
 pub mod probe;
