@@ -37,13 +37,15 @@ impl FromStr for Destination {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("{text:?} is not LOAD@ADDRESS:PORT with a LOAD of every-<N>ms, events or once");
+        let wanted =
+            || format!("{text:?} is not LOAD@ADDRESS:PORT with a LOAD of every-<N>ms, events or once");
         let (load, address) = text.split_once('@').ok_or_else(wanted)?;
         let load = match load {
             "events" => Load::Events,
             "once" => Load::Once,
             load => {
-                let digits = load.strip_prefix("every-").and_then(|l| l.strip_suffix("ms")).ok_or_else(wanted)?;
+                let digits =
+                    load.strip_prefix("every-").and_then(|l| l.strip_suffix("ms")).ok_or_else(wanted)?;
                 let every = digits.parse().ok().filter(|&ms| ms > 0).ok_or_else(wanted)?;
                 Load::Requests { every: Duration::from_millis(every) }
             }

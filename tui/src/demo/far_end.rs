@@ -40,7 +40,10 @@ impl FarEnd {
             .name("demo-far-end".into())
             .spawn(move || serve_until(routes, stopped, &report))?;
         let far_end = Self { addresses, plugs, stop: Some(stop), thread: Some(thread) };
-        started.recv().context("the demo's server thread ended at once")?.context("cannot start the demo's servers")?;
+        started
+            .recv()
+            .context("the demo's server thread ended at once")?
+            .context("cannot start the demo's servers")?;
         Ok(far_end)
     }
 
@@ -67,8 +70,9 @@ impl Drop for FarEnd {
 }
 
 fn bind(address: Ipv4Addr) -> Result<TcpListener> {
-    let listener = TcpListener::bind((address, 0))
-        .with_context(|| format!("cannot listen on {address}: the demo needs the loopback interface to be up"))?;
+    let listener = TcpListener::bind((address, 0)).with_context(|| {
+        format!("cannot listen on {address}: the demo needs the loopback interface to be up")
+    })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

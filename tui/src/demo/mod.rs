@@ -15,12 +15,15 @@ mod counts;
 mod destination;
 mod far_end;
 mod link;
+mod narration;
 mod pool;
 mod process;
+mod script;
 mod server;
 mod traffic;
 
 pub use counts::Counts;
 pub use destination::{Destination, Load};
 pub use process::run as run_process;
+pub use script::{Action, Plan, Script};
 pub use traffic::{SUBCOMMAND, Traffic};

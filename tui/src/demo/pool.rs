@@ -88,7 +88,7 @@ async fn feed(at: Destination, client: &SendRequest<Bytes>, tally: &Arc<Tally>, 
             }
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn exchange(to: SocketAddr, path: &'static str, client: SendRequest<Bytes>, tally: Arc<Tally>) {
@@ -155,8 +155,10 @@ mod tests {
     #[tokio::test]
     async fn a_dead_link_takes_streams_and_the_same_connection_recovers() {
         let far_end = FarEnd::start(1).unwrap();
-        let at =
-            Destination { load: Load::Requests { every: Duration::from_millis(5) }, address: far_end.addresses[0] };
+        let at = Destination {
+            load: Load::Requests { every: Duration::from_millis(5) },
+            address: far_end.addresses[0],
+        };
         let tally = Arc::new(Tally::default());
         let (stop, stopped) = watch::channel(false);
         let driving = tokio::spawn(drive(at, Arc::clone(&tally), stopped));

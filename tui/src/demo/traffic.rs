@@ -68,12 +68,15 @@ impl Traffic {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start the demo's client ({} {SUBCOMMAND})", program.display()))?;
+            .with_context(|| {
+                format!("cannot start the demo's client ({} {SUBCOMMAND})", program.display())
+            })?;
         let pid = child.id().context("the demo's client ended at once")?;
         if let Some(cgroup) = cgroup {
             let file = cgroup.join("cgroup.procs");
-            std::fs::write(&file, pid.to_string())
-                .with_context(|| format!("cannot move the demo's client into its cgroup ({})", file.display()))?;
+            std::fs::write(&file, pid.to_string()).with_context(|| {
+                format!("cannot move the demo's client into its cgroup ({})", file.display())
+            })?;
         }
         let (Some(orders), Some(reports)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("the demo's client has no pipes");
