@@ -23,6 +23,7 @@ pub mod json;
 pub mod reset;
 
 pub mod cli;
+pub mod demo;
 pub mod exit;
 pub mod privileges;
 pub mod run;
