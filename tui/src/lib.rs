@@ -11,7 +11,11 @@
 //!
 //! Modules are listed in the order of that flow.
 
+pub mod cli;
+pub mod diag;
 pub mod model;
+pub mod probe;
+pub mod target;
 pub mod verdict;
 
 pub mod exit;
