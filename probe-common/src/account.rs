@@ -142,6 +142,14 @@ impl Connection {
         self.streams_opened.wrapping_sub(self.opened_at_last_heard)
     }
 
+    /// When the present silence began; meaningful while something is unanswered. The later of the two times, because the
+    /// directions run on two processors: a stream that is opened while a frame arrives may leave `first_unanswered_ns` old.
+    #[inline(always)]
+    #[must_use]
+    pub fn silent_since_ns(&self) -> u64 {
+        if self.first_unanswered_ns > self.last_heard_ns { self.first_unanswered_ns } else { self.last_heard_ns }
+    }
+
     #[inline(always)]
     fn open(&mut self, stream: u32, now_ns: u64) -> u32 {
         if self.unanswered() == 0 {
@@ -172,7 +180,7 @@ impl Connection {
         let past = self.ring_min_streams != 0
             && self.rung == 0
             && self.unanswered() >= u64::from(self.ring_min_streams)
-            && now_ns.wrapping_sub(self.first_unanswered_ns) >= self.ring_after_ns;
+            && now_ns.saturating_sub(self.silent_since_ns()) >= self.ring_after_ns;
         if past {
             self.rung = 1;
             return SIGNAL_STALLED | SIGNAL_STIRRED;

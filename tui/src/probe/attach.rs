@@ -215,7 +215,7 @@ impl Probe {
     /// Reads a slot; `None` when it is free.
     #[must_use]
     pub fn read(&self, slot: SlotId) -> Option<Reading> {
-        self.slots.read(slot).and_then(|slot| read::reading(&slot))
+        self.slots.read_settled(slot).and_then(|slot| read::reading(&slot))
     }
 
     /// Gives a slot back, after its last reading. The connection is no longer watched.

@@ -69,6 +69,20 @@ impl<T> Drop for Mapped<T> {
 }
 
 impl Mapped<Slot> {
+    /// A copy of a slot in which the numbers that verdicts hang on belong together: read again when a frame came between.
+    pub(super) fn read_settled(&self, index: SlotId) -> Option<Slot> {
+        let mut slot = self.read(index)?;
+        for _ in 0..4 {
+            let again = self.read(index)?;
+            let (a, b) = (&slot.connection, &again.connection);
+            if a.streams_opened == b.streams_opened && a.last_heard_ns == b.last_heard_ns {
+                break;
+            }
+            slot = again;
+        }
+        Some(slot)
+    }
+
     /// Makes a slot what the kernel expects of a free one: all zero.
     pub(super) fn zero(&self, index: SlotId) {
         // SAFETY: valid for writes; zero is a value of Slot. No program uses the slot any more.
