@@ -147,7 +147,11 @@ impl Connection {
     #[inline(always)]
     #[must_use]
     pub fn silent_since_ns(&self) -> u64 {
-        if self.first_unanswered_ns > self.last_heard_ns { self.first_unanswered_ns } else { self.last_heard_ns }
+        if self.first_unanswered_ns > self.last_heard_ns {
+            self.first_unanswered_ns
+        } else {
+            self.last_heard_ns
+        }
     }
 
     #[inline(always)]

@@ -283,7 +283,13 @@ impl Lane {
     /// Tries one offset. Believed are: a header whose frame ends exactly where the piece ends, a header followed by another
     /// plausible one, and, on probation, a header whose frame reaches beyond the piece.
     #[inline(always)]
-    fn step_scan<S: Source, K: Sink>(&mut self, source: &S, at: &mut u32, available: u32, sink: &mut K) -> Step {
+    fn step_scan<S: Source, K: Sink>(
+        &mut self,
+        source: &S,
+        at: &mut u32,
+        available: u32,
+        sink: &mut K,
+    ) -> Step {
         let grammar = sink.grammar();
         if available < HEADER_LEN {
             *at += available;
@@ -334,7 +340,13 @@ impl Lane {
     /// A record header stands at `at`; it is believed when its record ends with the piece or beyond it, or when another one
     /// follows. Three fixed bytes and a bounded length make a false find a matter of 2^-25 for each offset.
     #[inline(always)]
-    fn try_record<S: Source, K: Sink>(&mut self, source: &S, at: &mut u32, available: u32, sink: &mut K) -> Step {
+    fn try_record<S: Source, K: Sink>(
+        &mut self,
+        source: &S,
+        at: &mut u32,
+        available: u32,
+        sink: &mut K,
+    ) -> Step {
         let end = 5 + ((u32::from(self.unit[3]) << 8) | u32::from(self.unit[4]));
         self.first = self.next.wrapping_add(*at);
         if end + 5 <= available {

@@ -94,7 +94,8 @@ fn place_beyond_hole(lanes: &mut Lanes, seq: u32, len: u32) -> Option<Place> {
     }
     lanes.holes += 1;
     lanes.islands += 1;
-    lanes.lanes[free & (LANES - 1)] = Lane { start: seq, next: seq, first: seq, state: SCANNING, active: 1, ..Lane::default() };
+    lanes.lanes[free & (LANES - 1)] =
+        Lane { start: seq, next: seq, first: seq, state: SCANNING, active: 1, ..Lane::default() };
     Some(Place { lane: free & (LANES - 1), skip: 0, len })
 }
 

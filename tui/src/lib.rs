@@ -18,4 +18,8 @@ pub mod probe;
 pub mod target;
 pub mod verdict;
 
+pub mod json;
+
 pub mod exit;
+pub mod run;
+pub mod start;

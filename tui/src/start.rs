@@ -18,7 +18,8 @@ use crate::verdict::{Policy, StallAfter};
 /// # Errors
 /// It could not be done; the message says what, where and what to do.
 pub fn start(cli: Cli) -> Result<Ending> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(async move {
         match cli.mode {
             None => watch_target(&cli.watch, &cli.command).await,
@@ -61,7 +62,8 @@ async fn check_target(args: &Check) -> Result<Ending> {
         run_for: Some(check::duration(args)),
         until_stalled: true,
     };
-    let (ending, snapshot) = watch(watcher, Model::new(policy(args.thresholds)), Front::Quiet, &plan, None).await?;
+    let (ending, snapshot) =
+        watch(watcher, Model::new(policy(args.thresholds)), Front::Quiet, &plan, None).await?;
     let mut lines = Lines::open(form(args.output), None)?;
     lines.whole(&snapshot)?;
     Ok(ending)

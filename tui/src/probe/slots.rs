@@ -25,7 +25,7 @@ unsafe impl<T: Send> Send for Mapped<T> {}
 impl<T: Copy> Mapped<T> {
     /// Maps an array of `len` elements. The kernel rounds an element up to 8 bytes; `T` must be such a size already.
     pub(super) fn new(fd: BorrowedFd<'_>, len: usize) -> Result<Self> {
-        const { assert!(size_of::<T>() % 8 == 0) };
+        const { assert!(size_of::<T>().is_multiple_of(8)) };
         let bytes = len * size_of::<T>();
         // SAFETY: a fresh mapping at an address that the kernel chooses.
         let base = unsafe {
@@ -91,9 +91,22 @@ impl Mapped<Slot> {
 }
 
 impl Mapped<Settings> {
-    /// Writes one field.
-    pub(super) fn set<V>(&self, field: impl FnOnce(*mut Settings) -> *mut V, value: V) {
-        // SAFETY: `field` projects into the element.
-        self.update(0, |settings| unsafe { field(settings).write_volatile(value) });
+    /// Writes one field, given by its offset (`offset_of!`); the others may be changing meanwhile.
+    pub(super) fn set(&self, offset: usize, value: FieldValue) {
+        // SAFETY: offsets come from `offset_of!(Settings, ..)`, and the value has the field's size.
+        self.update(0, |settings| unsafe {
+            let field = settings.byte_add(offset);
+            match value {
+                FieldValue::U32(value) => field.cast::<u32>().write_volatile(value),
+                FieldValue::U64(value) => field.cast::<u64>().write_volatile(value),
+            }
+        });
     }
+}
+
+/// The types of fields in `Settings`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FieldValue {
+    U32(u32),
+    U64(u64),
 }

@@ -11,7 +11,7 @@ const SHORTEST_NS: Nanos = 500_000;
 
 /// The pace of a run. All times are of the samples' clock.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     interval_ns: Nanos,
     next_tick_ns: Nanos,
     streams_opened: u64,
@@ -19,7 +19,7 @@ pub struct Pace {
 
 /// What to do until the next look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rest {
+pub(super) struct Rest {
     /// Look again at this time at the latest.
     pub until_ns: Nanos,
     /// Have the kernel ring when a stream is opened.
@@ -29,12 +29,12 @@ pub struct Rest {
 impl Pace {
     /// The first tick is one interval from now.
     #[must_use]
-    pub fn new(interval_ns: Nanos, now_ns: Nanos) -> Self {
+    pub(super) fn new(interval_ns: Nanos, now_ns: Nanos) -> Self {
         Self { interval_ns, next_tick_ns: now_ns + interval_ns, streams_opened: 0 }
     }
 
     /// True once for each interval: the outputs are drawn.
-    pub fn tick(&mut self, now_ns: Nanos) -> bool {
+    pub(super) fn tick(&mut self, now_ns: Nanos) -> bool {
         if now_ns < self.next_tick_ns {
             return false;
         }
@@ -44,7 +44,13 @@ impl Pace {
     }
 
     /// After a look at `now_ns` that counted `streams_opened` in total.
-    pub fn rest(&mut self, now_ns: Nanos, streams_opened: u64, deadline: Option<Nanos>, shortest_ns: Nanos) -> Rest {
+    pub(super) fn rest(
+        &mut self,
+        now_ns: Nanos,
+        streams_opened: u64,
+        deadline: Option<Nanos>,
+        shortest_ns: Nanos,
+    ) -> Rest {
         let stirred = std::mem::replace(&mut self.streams_opened, streams_opened) != streams_opened;
         let short = shortest_ns < self.interval_ns;
         let busy = short && (stirred || deadline.is_some());

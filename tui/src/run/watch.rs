@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -38,16 +37,6 @@ pub struct Plan {
     pub run_for: Option<Duration>,
     /// End at the first stall.
     pub until_stalled: bool,
-}
-
-/// The ring's descriptor; the probe owns it.
-#[derive(Debug)]
-struct RingFd(RawFd);
-
-impl AsRawFd for RingFd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0
-    }
 }
 
 /// Why the loop woke up.
@@ -106,7 +95,10 @@ pub async fn watch(
 
 impl Run {
     async fn until_end(&mut self, plan: &Plan, mut child: Option<Child>, started: Instant) -> Result<Ending> {
-        let ring = AsyncFd::new(RingFd(self.watcher.events_fd())).context("polling the kernel's event ring")?;
+        // SAFETY: an OwnedFd always gives the same descriptor, and closes it only when dropped.
+        let ring = unsafe { AsyncFd::register(self.watcher.events_fd()?) }
+            .map_err(io::Error::from)
+            .context("polling the kernel's event ring")?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
@@ -200,7 +192,8 @@ impl Run {
     fn rest(&mut self, plan: &Plan, started: Instant) -> Duration {
         let opened = self.snapshot.connections.iter().map(|c| c.reading.streams.opened).sum();
         let looked_ns = self.snapshot.now_ns;
-        let rest = self.pace.rest(looked_ns, opened, self.model.deadline(), self.model.shortest_stall_after_ns());
+        let rest =
+            self.pace.rest(looked_ns, opened, self.model.deadline(), self.model.shortest_stall_after_ns());
         if rest.arm {
             self.watcher.arm();
         }
