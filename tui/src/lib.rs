@@ -14,6 +14,9 @@
 pub mod model;
 pub mod verdict;
 
+pub mod dashboard;
+pub mod human;
 pub mod json;
+pub mod table;
 
 pub mod exit;

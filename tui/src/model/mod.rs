@@ -3,4 +3,4 @@
 
 pub mod sample;
 pub mod snapshot;
-mod words;
+pub mod words;
