@@ -94,17 +94,17 @@ pub fn error_code(code: u32) -> &'static str {
 }
 
 impl Losses {
-    /// Each counter with what it counts, to be read after its number: `2 events did not fit into the ring`.
+    /// Each counter with what it counts, to be read before its number: `events that did not fit into the ring: 2`.
     #[must_use]
     pub fn in_words(&self) -> [(u64, &'static str); 7] {
         [
-            (self.connections_full, "connections not watched: the table was full"),
-            (self.ring_full, "events did not fit into the ring"),
-            (self.frame_budget, "segments had more frames than this kernel's walker may walk"),
-            (self.unreadable_segments, "segments could not be read"),
-            (self.unassociated, "TLS calls could not be associated with a socket"),
-            (self.tls_objects_full, "TLS objects had no room in their table"),
-            (self.unreadable_memory, "TLS buffers could not be read"),
+            (self.connections_full, "connections not watched, the table was full"),
+            (self.ring_full, "events that did not fit into the ring"),
+            (self.frame_budget, "segments with more frames than this kernel's walker may walk"),
+            (self.unreadable_segments, "segments that could not be read"),
+            (self.unassociated, "TLS calls that could not be associated with a socket"),
+            (self.tls_objects_full, "TLS objects that their table had no room for"),
+            (self.unreadable_memory, "TLS buffers that could not be read"),
         ]
     }
 }
