@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf, Stack};
-use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramError};
+use aya::programs::{
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramError,
+};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use probe_common::loss;
@@ -85,7 +87,9 @@ impl Probe {
             .map_max_entries("CONNECTIONS", entries)
             .map_max_entries("FREE", entries)
             .load(&object.bytes)
-            .map_err(|error| anyhow::anyhow!("the kernel does not take the probe's maps: {}", chain(&error)))?;
+            .map_err(|error| {
+                anyhow::anyhow!("the kernel does not take the probe's maps: {}", chain(&error))
+            })?;
         let mut degradations = Vec::new();
         let walkers = load_walkers(&mut bpf, &mut degradations)?;
         for name in ["connect4", "connect6"] {
@@ -147,9 +151,10 @@ impl Probe {
             return Ok(());
         }
         let at = || format!("attaching to the cgroup {}", cgroup.display());
-        for (name, direction) in
-            [(self.walkers.egress, CgroupSkbAttachType::Egress), (self.walkers.ingress, CgroupSkbAttachType::Ingress)]
-        {
+        for (name, direction) in [
+            (self.walkers.egress, CgroupSkbAttachType::Egress),
+            (self.walkers.ingress, CgroupSkbAttachType::Ingress),
+        ] {
             let program: &mut CgroupSkb = program(&mut self.bpf, name)?;
             program.attach(&file, direction, CgroupAttachMode::Single).with_context(at)?;
         }
@@ -374,7 +379,11 @@ fn brief(_name: &str, error: &ProgramError) -> String {
             let telling = log
                 .lines()
                 .map(str::trim)
-                .rfind(|line| !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification time"))
+                .rfind(|line| {
+                    !line.is_empty()
+                        && !line.starts_with("processed ")
+                        && !line.starts_with("verification time")
+                })
                 .unwrap_or_default();
             format!("{io_error}; {telling}")
         }
