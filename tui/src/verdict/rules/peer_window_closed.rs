@@ -48,8 +48,7 @@ fn examine(case: &Case<'_>) -> Finding {
     match waiting_bytes(case) {
         Some(0) => Finding::No,
         Some(_) if in_use && case.since(since) >= blocked_after_ns(case) => Finding::Decides,
-        Some(_) => Finding::Explains,
-        None => Finding::Explains,
+        _ => Finding::Explains,
     }
 }
 

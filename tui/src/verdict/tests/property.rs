@@ -71,7 +71,7 @@ fn perform(c: &mut Staged, act: Act) {
         Act::Facts(facts) => drop(c.tcp(facts)),
         Act::NoFacts => c.reading.tcp = None,
         Act::Goaway(last_stream) => {
-            c.reading.received.goaway = Some(Goaway { at_ns: now, last_stream, code: 0 })
+            c.reading.received.goaway = Some(Goaway { at_ns: now, last_stream, code: 0 });
         }
         Act::ZeroWindow(ours) => {
             let traffic = if ours { &mut c.reading.sent } else { &mut c.reading.received };
