@@ -51,12 +51,12 @@ pub(super) fn reading(slot: &Slot) -> Option<Reading> {
         received: traffic(&c.received, &slot.received_lanes, tls, view == View::Frames),
         streams: streams(c, view),
         first_unanswered_ns: if by_records {
-            (unanswered_records(c) > 0).then_some(c.first_unanswered_record_ns)
+            (unanswered_records(c) > 0).then_some(c.first_unanswered_record_ns.max(c.last_heard_ns))
         } else {
-            (c.unanswered() > 0).then_some(c.first_unanswered_ns)
+            (c.unanswered() > 0).then_some(c.silent_since_ns())
         },
         first_without_answer_ns: (view == View::Frames && c.streams_opened > c.opened_at_last_answer)
-            .then_some(c.first_without_answer_ns),
+            .then_some(c.first_without_answer_ns.max(c.last_answer_ns)),
         last_opened_ns: time(c.last_opened_ns),
         last_heard_ns: time(c.last_heard_ns),
         last_answer_ns: time(c.last_answer_ns),
