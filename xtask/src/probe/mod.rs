@@ -18,6 +18,7 @@ use clap::Args;
 use crate::{checkout, say};
 use provenance::Provenance;
 use toolchain::Toolchain;
+pub(crate) use toolchain::{BPF_LINKER, LLVM_MAJOR};
 pub(crate) use wrapper::become_rustc_if_asked;
 
 /// The architectures whose registers the programs name (`bpf_target_arch`), each with its own object.
