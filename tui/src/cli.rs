@@ -141,7 +141,8 @@ pub enum Output {
 
 /// A time as humantime writes it: `3s`, `250ms`, `1m 30s`. Zero is refused: nothing here can happen in no time.
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 3s or 250ms"))?;
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 3s or 250ms"))?;
     if duration.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(duration) }
 }
 
@@ -157,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_command_keeps_its_own_flags() {
-        let cli = Cli::try_parse_from(["h2watch", "--for", "10s", "--", "curl", "--http2", "-o", "x"]).unwrap();
+        let cli =
+            Cli::try_parse_from(["h2watch", "--for", "10s", "--", "curl", "--http2", "-o", "x"]).unwrap();
         assert_eq!(cli.command, ["curl", "--http2", "-o", "x"]);
         assert_eq!(cli.watch.run_for, Some(Duration::from_secs(10)));
     }

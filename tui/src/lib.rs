@@ -18,4 +18,10 @@ pub mod probe;
 pub mod target;
 pub mod verdict;
 
+pub mod hooks;
+pub mod json;
+pub mod reset;
+
 pub mod exit;
+pub mod run;
+pub mod start;

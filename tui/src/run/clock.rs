@@ -8,7 +8,7 @@ use crate::model::sample::Nanos;
 
 /// CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns`.
 #[must_use]
-pub fn now_ns() -> Nanos {
+pub(super) fn now_ns() -> Nanos {
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
@@ -16,6 +16,10 @@ pub fn now_ns() -> Nanos {
 
 /// Nanoseconds since the Unix epoch.
 #[must_use]
-pub fn unix_ns() -> i128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i128::try_from(d.as_nanos()).ok()).unwrap_or_default()
+pub(super) fn unix_ns() -> i128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|d| i128::try_from(d.as_nanos()).ok())
+        .unwrap_or_default()
 }

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 
 use crate::json;
 use crate::model::snapshot::{Change, Snapshot};
-use crate::table;
 
 /// JSON or text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +54,9 @@ impl Lines {
     pub fn open(form: Form, file: Option<&Path>) -> Result<Self> {
         let to = match file {
             None => To::Stdout(io::stdout()),
-            Some(path) => {
-                To::File(File::create(path).with_context(|| format!("making the output file {}", path.display()))?)
-            }
+            Some(path) => To::File(
+                File::create(path).with_context(|| format!("making the output file {}", path.display()))?,
+            ),
         };
         Ok(Self { form, to: BufWriter::new(to) })
     }
@@ -69,7 +68,7 @@ impl Lines {
     pub fn ready(&mut self, snapshot: &Snapshot, watching: &str) -> Result<()> {
         let line = match self.form {
             Form::Json => json::ready(snapshot, watching),
-            Form::Table => table::ready(snapshot, watching),
+            Form::Table => json::ready(snapshot, watching),
         };
         self.put(&line)
     }
@@ -82,7 +81,7 @@ impl Lines {
         for change in changes {
             let line = match self.form {
                 Form::Json => json::change(snapshot, change),
-                Form::Table => table::change(snapshot, change),
+                Form::Table => json::change(snapshot, change),
             };
             self.put(&line)?;
         }
@@ -99,9 +98,17 @@ impl Lines {
     pub fn summary(&mut self, snapshot: &Snapshot, duration: Duration) -> Result<()> {
         let line = match self.form {
             Form::Json => json::summary(snapshot, duration),
-            Form::Table => table::summary(snapshot, duration),
+            Form::Table => json::summary(snapshot, duration),
         };
         self.put(&line)
+    }
+
+    /// The whole state, once.
+    ///
+    /// # Errors
+    /// As for `ready`.
+    pub fn whole(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.put(&json::snapshot(snapshot))
     }
 
     fn put(&mut self, line: &str) -> Result<()> {

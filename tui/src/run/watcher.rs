@@ -1,14 +1,14 @@
 //! A target under watch: the probe attached to it, its processes followed, and samples of it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::fd::RawFd;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::clock;
 use crate::diag::{Namespaces, open_clients};
-use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
+use crate::model::sample::{Cookie, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::{Target, process};
@@ -75,7 +75,11 @@ impl Watcher {
                 self.probe.watch_process(pid)?;
             }
         }
-        for cgroup in self.target.cgroups(&self.hierarchy).or_else(|error| if first { Err(error) } else { Ok(Vec::new()) })? {
+        for cgroup in self
+            .target
+            .cgroups(&self.hierarchy)
+            .or_else(|error| if first { Err(error) } else { Ok(Vec::new()) })?
+        {
             self.probe.attach(&cgroup)?;
         }
         self.seed();
@@ -141,11 +145,18 @@ impl Watcher {
         for slot in ended {
             self.probe.free(slot);
         }
-        Sample { now_ns, unix_ns: clock::unix_ns(), readings, losses: self.probe.losses(), processes: Vec::new() }
+        Sample {
+            now_ns,
+            unix_ns: clock::unix_ns(),
+            readings,
+            losses: self.probe.losses(),
+            processes: Vec::new(),
+        }
     }
 
     fn add_facts(&mut self, reading: &mut Reading) {
-        if let Ok(facts) = self.namespaces.facts(reading.owner.pid, reading.id, reading.local, reading.remote) {
+        if let Ok(facts) = self.namespaces.facts(reading.owner.pid, reading.id, reading.local, reading.remote)
+        {
             reading.tcp = facts;
         }
     }
@@ -200,8 +211,10 @@ impl Watcher {
     }
 
     /// Readable when there are events.
-    #[must_use]
-    pub fn events_fd(&self) -> RawFd {
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn events_fd(&self) -> Result<OwnedFd> {
         self.probe.events_fd()
     }
 
@@ -217,12 +230,6 @@ impl Watcher {
     /// Processes and namespaces, for what acts on connections.
     pub fn namespaces(&mut self) -> &mut Namespaces {
         &mut self.namespaces
-    }
-
-    /// How old the oldest wait may get before the next look, on the probe's clock.
-    #[must_use]
-    pub fn now_ns() -> Nanos {
-        clock::now_ns()
     }
 }
 

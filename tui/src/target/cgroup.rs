@@ -41,10 +41,9 @@ impl Hierarchy {
     /// The process does not exist, or its cgroup is outside this mount (another cgroup namespace).
     pub fn of_process(&self, pid: u32) -> Result<PathBuf> {
         let text = read_proc(pid, "cgroup")?;
-        let path = text
-            .lines()
-            .find_map(|line| line.strip_prefix("0::"))
-            .with_context(|| format!("process {pid} is in no cgroup v2 (/proc/{pid}/cgroup has no line 0::)"))?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::")).with_context(|| {
+            format!("process {pid} is in no cgroup v2 (/proc/{pid}/cgroup has no line 0::)")
+        })?;
         let directory = self.mount.join(path.trim_start_matches('/'));
         if path.starts_with("/..") || !directory.is_dir() {
             bail!(
@@ -63,11 +62,15 @@ impl Hierarchy {
         let directory = if path.starts_with(&self.mount) {
             path.to_owned()
         } else {
-            let below: PathBuf = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+            let below: PathBuf =
+                path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
             self.mount.join(below)
         };
         if !directory.join("cgroup.procs").is_file() {
-            bail!("there is no cgroup {}: `systemd-cgls` or `cat /proc/PID/cgroup` show the ones there are", path.display());
+            bail!(
+                "there is no cgroup {}: `systemd-cgls` or `cat /proc/PID/cgroup` show the ones there are",
+                path.display()
+            );
         }
         Ok(directory)
     }
@@ -106,10 +109,15 @@ impl OwnCgroup {
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).with_context(|| format!("making the cgroup {}", path.display())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("making the cgroup {}", path.display()));
+                }
             }
         }
-        bail!("a hundred cgroups of this process id are left below {}: remove them with rmdir", parent.display())
+        bail!(
+            "a hundred cgroups of this process id are left below {}: remove them with rmdir",
+            parent.display()
+        )
     }
 
     /// Its directory.

@@ -39,7 +39,8 @@ impl Child {
         match output {
             ChildOutput::Inherit => {}
             ChildOutput::ToStderr => {
-                let stderr = std::io::stderr().as_fd().try_clone_to_owned().context("duplicating standard error")?;
+                let stderr =
+                    std::io::stderr().as_fd().try_clone_to_owned().context("duplicating standard error")?;
                 command.stdout(Stdio::from(stderr));
             }
             ChildOutput::Piped => {
@@ -83,7 +84,9 @@ impl Child {
     }
 
     /// The output pipes, once.
-    pub fn take_output(&mut self) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
+    pub fn take_output(
+        &mut self,
+    ) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
         (self.running.stdout.take(), self.running.stderr.take())
     }
 }

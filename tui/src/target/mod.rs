@@ -121,7 +121,8 @@ fn without_nested(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
 /// Reads a file of /proc with the process in the error.
 fn read_proc(pid: u32, file: &str) -> Result<String> {
     let path = Path::new("/proc").join(pid.to_string()).join(file);
-    std::fs::read_to_string(&path).with_context(|| format!("reading {} (did process {pid} end?)", path.display()))
+    std::fs::read_to_string(&path)
+        .with_context(|| format!("reading {} (did process {pid} end?)", path.display()))
 }
 
 #[cfg(test)]

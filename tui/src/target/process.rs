@@ -41,7 +41,8 @@ pub fn in_cgroup(directory: &std::path::Path) -> Vec<u32> {
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
         }
         let Ok(entries) = fs::read_dir(&directory) else { continue };
-        directories.extend(entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
+        directories
+            .extend(entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
     }
     pids
 }

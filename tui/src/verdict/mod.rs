@@ -101,6 +101,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The word used everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::None => "none",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
 /// A judgement with its evidence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
