@@ -1,5 +1,6 @@
 //! `cargo xtask`: what developers and CI do. This file says which commands there are; each has a folder or file of its own.
 
+mod bench;
 mod checkout;
 mod command;
 mod deny;
@@ -36,6 +37,8 @@ enum Task {
     Deny,
     /// Run h2watch on other kernels, in virtual machines
     Vm(vm::Options),
+    /// Measure what watching costs and write docs/overhead.md (as root, on an idle machine)
+    Bench(bench::Options),
     /// The first process of such a machine
     #[command(hide = true)]
     Guest(guest::Options),
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Accept(options) => suites::accept(&options),
         Task::Deny => deny::run(),
         Task::Vm(options) => vm::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Guest(options) => guest::run(&options),
     };
     match outcome {
