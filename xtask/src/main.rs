@@ -2,6 +2,7 @@
 
 mod checkout;
 mod command;
+mod netsplit;
 mod probe;
 mod say;
 
@@ -19,6 +20,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure lost requests without h2watch and with `--reset auto`: golang/go#63422 (needs root)
+    Netsplit(netsplit::Options),
     /// Rebuild the committed kernel objects (probe-ebpf/prebuilt)
     Probe(probe::Options),
 }
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let outcome = match Cli::parse().task {
+        Task::Netsplit(options) => netsplit::run(&options),
         Task::Probe(options) => probe::run(&options),
     };
     match outcome {

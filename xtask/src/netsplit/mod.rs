@@ -11,7 +11,9 @@ mod table;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::{checkout, command, say};
 
 /// Measure lost requests without h2watch and with `--reset auto` (needs root for the latter)
 #[derive(Debug, clap::Args)]
@@ -73,27 +75,26 @@ impl Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let root = checkout();
     let variants = options.variants();
     let h2watch = match &options.h2watch {
         _ if options.only_unwatched => None,
         Some(path) => Some(path.clone()),
-        None => Some(build_h2watch(&root)?),
+        None => Some(build_h2watch()?),
     };
     let mut rows = Vec::new();
     for version in &options.go {
-        let program = go::build(&root, version)?;
+        let program = go::build(version)?;
         for &variant in &variants {
             for _ in 0..options.runs {
                 let row = experiment::run(&program, h2watch.as_deref(), variant, options)
                     .with_context(|| format!("the experiment with Go {version}, {variant:?}"))?;
-                table::line(&table::row(&row));
+                say::line(&table::row(&row));
                 rows.push(row);
             }
         }
     }
-    table::line("");
-    table::line(&table::markdown(&rows));
+    say::line("");
+    say::line(&table::markdown(&rows));
     if let Some(path) = &options.results {
         let lines: String = rows.iter().map(|row| format!("{}\n", row.json())).collect();
         std::fs::write(path, lines).with_context(|| format!("cannot write {}", path.display()))?;
@@ -101,20 +102,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn checkout() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map_or(here.clone(), PathBuf::from)
-}
-
-fn build_h2watch(root: &std::path::Path) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--package", "h2watch"])
-        .current_dir(root)
-        .status()
-        .context("cannot start cargo")?;
-    if !status.success() {
-        bail!("h2watch does not build; see above");
-    }
-    Ok(root.join("target/release/h2watch"))
+fn build_h2watch() -> Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--package", "h2watch"]).current_dir(checkout::root());
+    command::run(&mut cargo)?;
+    Ok(checkout::root().join("target/release/h2watch"))
 }

@@ -1,7 +1,6 @@
 //! What the runs measured, as lines, a table and JSON.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 
 use serde_json::{Value, json};
 
@@ -103,11 +102,6 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
         out.push_str(&format!("| {} |\n", row.cells().join(" | ")));
     }
     out
-}
-
-/// Prints a line; a reader that went away is no error.
-pub(crate) fn line(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 #[cfg(test)]
