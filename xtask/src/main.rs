@@ -5,6 +5,7 @@ mod checkout;
 mod command;
 mod deny;
 mod guest;
+mod netsplit;
 mod probe;
 mod say;
 mod setup;
@@ -25,6 +26,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure lost requests without h2watch and with `--reset auto`: golang/go#63422 (needs root)
+    Netsplit(netsplit::Options),
     /// Rebuild the committed kernel objects (probe-ebpf/prebuilt)
     Probe(probe::Options),
     /// Install what is missing for building and testing
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let outcome = match Cli::parse().task {
+        Task::Netsplit(options) => netsplit::run(&options),
         Task::Probe(options) => probe::run(&options),
         Task::Setup(options) => setup::run(&options),
         Task::Test => suites::test(),
