@@ -13,6 +13,7 @@
 
 pub mod diag;
 pub mod model;
+pub mod tls;
 pub mod verdict;
 
 pub mod exit;
