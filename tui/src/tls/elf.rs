@@ -112,7 +112,8 @@ impl<'d> Elf<'d> {
     /// `address` is not in an executable segment, or the file is shorter than its headers say.
     pub fn code(&self, address: u64, len: u64) -> Result<&'d [u8]> {
         use object::ReadRef;
-        let offset = self.file_offset(address).with_context(|| format!("{address:#x} is not in executable code"))?;
+        let offset =
+            self.file_offset(address).with_context(|| format!("{address:#x} is not in executable code"))?;
         let rest = self.file.segments().find_map(|segment| {
             let inside = address.checked_sub(segment.address())?;
             segment.file_range().1.checked_sub(inside).filter(|&rest| rest > 0)
@@ -154,7 +155,8 @@ impl<'d> Elf<'d> {
             Architecture::Aarch64 => object::elf::R_AARCH64_RELATIVE,
             _ => return HashMap::new(),
         };
-        let is_relative = |flags| matches!(flags, object::RelocationFlags::Elf { r_type } if r_type == relative);
+        let is_relative =
+            |flags| matches!(flags, object::RelocationFlags::Elf { r_type } if r_type == relative);
         relocations
             .filter(|(at, relocation)| range.contains(at) && is_relative(relocation.flags()))
             .map(|(at, relocation)| (at, relocation.addend().cast_unsigned()))

@@ -85,7 +85,15 @@ impl<'d> GoTable<'d> {
         ensure!(table.get(7) == Some(&8), ".gopclntab is of a 32-bit program");
         let functions = u64_at(table, 8)?;
         ensure!(functions > 0 && functions <= MAX_FUNCTIONS, ".gopclntab claims {functions} functions");
-        let mut this = Self { table, address, magic, functions, text: 0, text_source: "absolute", relocated: HashMap::new() };
+        let mut this = Self {
+            table,
+            address,
+            magic,
+            functions,
+            text: 0,
+            text_source: "absolute",
+            relocated: HashMap::new(),
+        };
         if magic == GO_1_16 {
             let functab = this.header_word(6)?;
             let end = address.saturating_add(functab).saturating_add(functions * 16 + 16);
@@ -144,7 +152,8 @@ impl<'d> GoTable<'d> {
             let name = names.get(usize::try_from(name_at)?..).context(".gopclntab: a name lies outside")?;
             let hit = wanted.iter().find(|w| name.starts_with(w.as_bytes()) && name.get(w.len()) == Some(&0));
             if let Some(&hit) = hit {
-                let function = Function { address: self.entry(functab, n)?, end: self.entry(functab, n + 1)? };
+                let function =
+                    Function { address: self.entry(functab, n)?, end: self.entry(functab, n + 1)? };
                 let size = function.end.checked_sub(function.address).filter(|&size| size > 0);
                 ensure!(size.is_some(), ".gopclntab: {hit} ends before it begins");
                 if found.insert(hit.to_owned(), function).is_some() {

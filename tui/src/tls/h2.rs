@@ -46,7 +46,9 @@ pub enum Answer {
 pub fn decide(facts: &Facts) -> Answer {
     match facts.plaintext_http2 {
         Some(true) => return Answer::Http2("the client wrote HTTP/2 frames to its TLS library".to_owned()),
-        Some(false) => return Answer::NotHttp2("what the client wrote to its TLS library is not HTTP/2".to_owned()),
+        Some(false) => {
+            return Answer::NotHttp2("what the client wrote to its TLS library is not HTTP/2".to_owned());
+        }
         None => {}
     }
     if let Some(chosen) = &facts.alpn_chosen {
@@ -61,7 +63,9 @@ pub fn decide(facts: &Facts) -> Answer {
         }
         // RFC 7301, section 3.2: a server without common ground refuses the connection.
         Some([_]) if !facts.sent.is_empty() => {
-            return Answer::Http2("the client offered only h2 (ALPN), and the handshake succeeded".to_owned());
+            return Answer::Http2(
+                "the client offered only h2 (ALPN), and the handshake succeeded".to_owned(),
+            );
         }
         _ => {}
     }
@@ -96,21 +100,28 @@ fn by_lengths(facts: &Facts) -> Answer {
             (false, false) => continue,
         };
         if let Some(opening) = opening {
-            return Answer::Http2(format!("record lengths: a preface and SETTINGS of {opening} bytes, {ack}"));
+            return Answer::Http2(format!(
+                "record lengths: a preface and SETTINGS of {opening} bytes, {ack}"
+            ));
         }
         if sent_ack && received_ack {
             return Answer::Http2(format!("record lengths: {ack}"));
         }
     }
     Answer::Unknown(match facts.alpn_offered {
-        Some(_) => "the client offered h2 and others, the choice is encrypted, and record lengths do not tell".to_owned(),
+        Some(_) => {
+            "the client offered h2 and others, the choice is encrypted, and record lengths do not tell"
+                .to_owned()
+        }
         None => "the handshake was not seen, and record lengths do not tell".to_owned(),
     })
 }
 
 /// Plaintext lengths of a first write: the preface alone, or with SETTINGS, or with a WINDOW_UPDATE too.
 fn is_opening(length: u16) -> bool {
-    let settings = |rest: u16| rest >= FRAME_HEADER && (rest - FRAME_HEADER) % 6 == 0 && (rest - FRAME_HEADER) / 6 <= MAX_SETTINGS;
+    let settings = |rest: u16| {
+        rest >= FRAME_HEADER && (rest - FRAME_HEADER) % 6 == 0 && (rest - FRAME_HEADER) / 6 <= MAX_SETTINGS
+    };
     match length.checked_sub(PREFACE) {
         None => false,
         Some(0) => true,
@@ -137,7 +148,12 @@ mod tests {
 
     fn tls13(plain_sent: &[u16], plain_received: &[u16]) -> Facts {
         let wire = |all: &[u16]| all.iter().map(|n| n + 17).collect();
-        Facts { tls13: Some(true), sent: wire(plain_sent), received: wire(plain_received), ..offered(&["h2", "http/1.1"]) }
+        Facts {
+            tls13: Some(true),
+            sent: wire(plain_sent),
+            received: wire(plain_received),
+            ..offered(&["h2", "http/1.1"])
+        }
     }
 
     #[test]

@@ -98,7 +98,8 @@ fn first_message(bytes: &[u8], wanted: u8) -> Parse<Vec<u8>> {
     let mut message = Vec::new();
     let mut rest = bytes;
     loop {
-        if rest.first().is_some_and(|&kind| kind != HANDSHAKE) || rest.get(1).is_some_and(|&major| major != 3) {
+        if rest.first().is_some_and(|&kind| kind != HANDSHAKE) || rest.get(1).is_some_and(|&major| major != 3)
+        {
             return Parse::Other;
         }
         if message.first().is_some_and(|&kind| kind != wanted) {
@@ -257,7 +258,11 @@ pub(super) mod tests {
     #[test]
     fn names_are_read_however_the_message_is_split_into_records() {
         for size in [1, 2, 3, 5, 64, 10_000] {
-            assert_eq!(client_hello(&records(&sample(), size)), Parse::Found(expected()), "records of {size}");
+            assert_eq!(
+                client_hello(&records(&sample(), size)),
+                Parse::Found(expected()),
+                "records of {size}"
+            );
         }
     }
 
@@ -284,12 +289,20 @@ pub(super) mod tests {
         let hello = ServerHello { tls13: false, alpn_chosen: Some("h2".into()) };
         assert_eq!(server_hello(&records(&chosen, 999)), Parse::Found(hello));
         let newer = message(SERVER_HELLO, &[0x13, 1, 0], &extension(SUPPORTED_VERSIONS, &[3, 4]));
-        assert_eq!(server_hello(&records(&newer, 999)), Parse::Found(ServerHello { tls13: true, alpn_chosen: None }));
+        assert_eq!(
+            server_hello(&records(&newer, 999)),
+            Parse::Found(ServerHello { tls13: true, alpn_chosen: None })
+        );
     }
 
     #[test]
     fn other_protocols_are_other() {
-        for bytes in [&b"GET / HTTP/1.1"[..], b"PRI * HTTP/2.0", &[22, 3, 1, 0, 0, 1], &[22, 3, 1, 0, 5, 2, 0, 0, 1, 0]] {
+        for bytes in [
+            &b"GET / HTTP/1.1"[..],
+            b"PRI * HTTP/2.0",
+            &[22, 3, 1, 0, 0, 1],
+            &[22, 3, 1, 0, 5, 2, 0, 0, 1, 0],
+        ] {
             assert_eq!(client_hello(bytes), Parse::Other, "{bytes:?}");
         }
     }

@@ -91,7 +91,9 @@ pub fn executables(pid: u32) -> Result<Executables> {
 fn explain(pid: u32, error: &io::Error) -> anyhow::Error {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ESRCH) => anyhow::anyhow!("process {pid} has ended"),
-        Some(libc::EACCES | libc::EPERM) => anyhow::anyhow!("/proc/{pid}/maps may not be read: run h2watch as root"),
+        Some(libc::EACCES | libc::EPERM) => {
+            anyhow::anyhow!("/proc/{pid}/maps may not be read: run h2watch as root")
+        }
         _ => anyhow::anyhow!("/proc/{pid}/maps cannot be read: {error}"),
     }
 }
@@ -106,7 +108,13 @@ fn code_mappings(maps: &str) -> impl Iterator<Item = Mapping> {
             return None;
         }
         let (path, deleted) = path.strip_suffix(" (deleted)").map_or((path, false), |path| (path, true));
-        Some(Mapping { range: range.to_owned(), inode, device: device.to_owned(), path: path.to_owned(), deleted })
+        Some(Mapping {
+            range: range.to_owned(),
+            inode,
+            device: device.to_owned(),
+            path: path.to_owned(),
+            deleted,
+        })
     })
 }
 
@@ -143,7 +151,11 @@ pub fn start_time_ticks(pid: u32) -> Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| explain(pid, &error))?;
     // The name is in parentheses and may hold anything; starttime is field 22, so the 20th after it (proc(5)).
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    after_name.split_whitespace().nth(19).and_then(|field| field.parse().ok()).with_context(|| format!("/proc/{pid}/stat"))
+    after_name
+        .split_whitespace()
+        .nth(19)
+        .and_then(|field| field.parse().ok())
+        .with_context(|| format!("/proc/{pid}/stat"))
 }
 
 #[cfg(test)]

@@ -48,8 +48,15 @@ const BORING_ONLY: &str = "SSL_CTX_set_grease_enabled";
 /// The TLS library whose functions this file defines, if it is one: which, and its probe points.
 pub(super) fn points(elf: &Elf<'_>) -> Result<Option<(Library, Points)>> {
     let names = [
-        WRITE.plain, WRITE.extended, READ.plain, READ.extended, "SSL_free", BORING_ONLY,
-        GNUTLS_WRITE.plain, GNUTLS_READ.plain, "gnutls_deinit",
+        WRITE.plain,
+        WRITE.extended,
+        READ.plain,
+        READ.extended,
+        "SSL_free",
+        BORING_ONLY,
+        GNUTLS_WRITE.plain,
+        GNUTLS_READ.plain,
+        "gnutls_deinit",
     ];
     let found = elf.functions(&names)?;
     let (library, write, read, free) = if found.contains_key(WRITE.plain) {
@@ -61,7 +68,10 @@ pub(super) fn points(elf: &Elf<'_>) -> Result<Option<(Library, Points)>> {
         return Ok(None);
     };
     let on = Site { elf, found: &found };
-    Ok(Some((library, Points { write: on.direction(write), read: on.direction(read), free: on.free(free), copy: None })))
+    Ok(Some((
+        library,
+        Points { write: on.direction(write), read: on.direction(read), free: on.free(free), copy: None },
+    )))
 }
 
 struct Site<'a, 'd> {
@@ -79,7 +89,9 @@ impl Site<'_, '_> {
     /// Points of one direction: the exported functions where that is cheap, else the inner function that they share.
     fn direction(&self, calls: &Calls) -> Result<Vec<Point>> {
         let mut outer = Vec::new();
-        for (name, entry, arguments) in [(calls.plain, calls.entry, 3), (calls.extended, calls.entry_extended, 4)] {
+        for (name, entry, arguments) in
+            [(calls.plain, calls.entry, 3), (calls.extended, calls.entry_extended, 4)]
+        {
             if let Some(&symbol) = self.found.get(name) {
                 let place = self.place(symbol, Need::ArgumentsAndReturn(arguments))?;
                 outer.push((name, entry, place));
@@ -103,7 +115,10 @@ impl Site<'_, '_> {
     fn inner(&self, calls: &Calls) -> Option<(Place, &'static str)> {
         let wrapper_of = |name: &str| {
             let symbol = self.found.get(name)?;
-            let code = self.elf.code(symbol.address, symbol.size.clamp(UNKNOWN_SIZE_BYTES, MAX_FUNCTION_BYTES)).ok()?;
+            let code = self
+                .elf
+                .code(symbol.address, symbol.size.clamp(UNKNOWN_SIZE_BYTES, MAX_FUNCTION_BYTES))
+                .ok()?;
             placement::wrapper(self.elf.architecture(), code, symbol.address).ok()
         };
         let (extended, plain) = (wrapper_of(calls.extended)?, wrapper_of(calls.plain)?);
@@ -115,7 +130,9 @@ impl Site<'_, '_> {
             4 => (calls.entry_fifth, 5),
             _ => return None,
         };
-        let place = self.place(Symbol { address: extended.callee, size: 0 }, Need::ArgumentsAndReturn(arguments)).ok()?;
+        let place = self
+            .place(Symbol { address: extended.callee, size: 0 }, Need::ArgumentsAndReturn(arguments))
+            .ok()?;
         (place.cost == Cost::Emulated).then_some((place, entry))
     }
 
@@ -128,7 +145,8 @@ impl Site<'_, '_> {
 
     fn free(&self, name: &str) -> Result<Vec<Point>> {
         let symbol = self.found.get(name).copied();
-        let symbol = symbol.ok_or_else(|| anyhow::anyhow!("no {name}: reused objects are told apart by votes only"))?;
+        let symbol = symbol
+            .ok_or_else(|| anyhow::anyhow!("no {name}: reused objects are told apart by votes only"))?;
         // Once per connection: the cost does not matter, the entry is always right.
         let place = match self.elf.architecture() {
             Architecture::X86_64 | Architecture::Aarch64 => self.place(symbol, Need::Arguments(1))?,

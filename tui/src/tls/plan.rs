@@ -138,7 +138,8 @@ impl Planner {
             points: Vec::new(),
             go_receiver_offset: None,
         };
-        let looked = libraries::start_time_ticks(pid).and_then(|start| Ok((start, libraries::executables(pid)?)));
+        let looked =
+            libraries::start_time_ticks(pid).and_then(|start| Ok((start, libraries::executables(pid)?)));
         let (start_time_ticks, executables) = match looked {
             Ok(looked) => looked,
             Err(error) => return empty(format!("{error:#}")),
@@ -178,7 +179,11 @@ fn analyse_image(image: &Image, name: &str) -> Result<Analysis> {
         return Ok(Analysis::Tls(Arc::new(FilePlan { library: Library::Go, version, points })));
     }
     if let Some((library, points)) = openssl::points(&elf)? {
-        return Ok(Analysis::Tls(Arc::new(FilePlan { library, version: library_version(&elf, library), points })));
+        return Ok(Analysis::Tls(Arc::new(FilePlan {
+            library,
+            version: library_version(&elf, library),
+            points,
+        })));
     }
     Ok(Analysis::Other(hint(&elf, name)))
 }
@@ -232,7 +237,11 @@ impl Merge {
             return;
         }
         let none = Vec::new();
-        let chosen = [Some(&plan.points.write), (view == View::Frames).then_some(&plan.points.read), Some(&plan.points.free)];
+        let chosen = [
+            Some(&plan.points.write),
+            (view == View::Frames).then_some(&plan.points.read),
+            Some(&plan.points.free),
+        ];
         for point in chosen.into_iter().flatten().flat_map(|points| points.as_ref().unwrap_or(&none)) {
             self.points.push(ProbePoint {
                 program: point.program,
@@ -274,7 +283,8 @@ fn name(library: Library) -> &'static str {
 
 /// `libssl.so` is versioned by the `libcrypto.so` beside it.
 fn companion_version(library: Library, all: &[MappedFile]) -> Option<String> {
-    let crypto = all.iter().find(|file| library == Library::OpenSsl && file.name().starts_with("libcrypto"))?;
+    let crypto =
+        all.iter().find(|file| library == Library::OpenSsl && file.name().starts_with("libcrypto"))?;
     let image = Image::from_file(crypto.file.try_clone().ok()?);
     library_version(&image.elf().ok()?, library)
 }
@@ -291,9 +301,10 @@ fn decide(points: &Points, depth: Depth) -> (View, String) {
     match (&points.read, depth) {
         (_, Depth::Streams) => (View::Streams, slow_write.to_owned()),
         (Err(error), _) => (View::Streams, format!("reads cannot be probed: {error:#}")),
-        (Ok(read), Depth::Auto) if slow(read) => {
-            (View::Streams, "reads would be single-stepped, about 10 us each (--tls frames does it)".to_owned())
-        }
+        (Ok(read), Depth::Auto) if slow(read) => (
+            View::Streams,
+            "reads would be single-stepped, about 10 us each (--tls frames does it)".to_owned(),
+        ),
         (Ok(_), _) => (View::Frames, slow_write.to_owned()),
     }
 }

@@ -41,7 +41,8 @@ fn frame_bytes(word: u32) -> Option<u32> {
 }
 
 fn words(code: &[u8]) -> Result<Vec<u32>> {
-    let words: Vec<u32> = code.chunks_exact(4).filter_map(|b| Some(u32::from_le_bytes(b.try_into().ok()?))).collect();
+    let words: Vec<u32> =
+        code.chunks_exact(4).filter_map(|b| Some(u32::from_le_bytes(b.try_into().ok()?))).collect();
     ensure!(!words.is_empty(), "no code");
     // udf: what never-executed padding and zeroed files hold.
     ensure!(words[0] >> 16 != 0, "no instruction at the beginning");
@@ -63,7 +64,8 @@ fn behind_stack_check(words: &[u32]) -> Option<usize> {
 }
 
 pub(super) fn go_function(code: &[u8], address: u64) -> Result<Place> {
-    let behind = behind_stack_check(&words(code)?).context("the code does not begin with Go's stack check")?;
+    let behind =
+        behind_stack_check(&words(code)?).context("the code does not begin with Go's stack check")?;
     let place = address + 4 * behind as u64;
     let why = format!("at +{}, behind the stack check", 4 * behind);
     Ok(Place { address: place, cost: Cost::Emulated, why })
@@ -75,7 +77,8 @@ pub(super) fn go_copy_call(code: &[u8], address: u64, memmove: u64) -> Result<Co
     let at = |index: usize| address + 4 * index as u64;
     let calls: Vec<usize> = (0..words.len()).filter(|&i| is_call_of(words[i], at(i), memmove)).collect();
     let [call] = calls[..] else { bail!("{} calls of runtime.memmove instead of one", calls.len()) };
-    let frame = words[behind..].iter().take(4).find_map(|&w| frame_bytes(w)).context("no stack frame is visible")?;
+    let frame =
+        words[behind..].iter().take(4).find_map(|&w| frame_bytes(w)).context("no stack frame is visible")?;
     let slot = frame + 8;
     let stores = words[behind..call].iter().filter(|&&w| stored_receiver(w) == Some(slot)).count();
     ensure!(stores == 1, "where the receiver is kept cannot be proven ({stores} stores to its slot)");
@@ -91,8 +94,10 @@ mod tests {
     #[test]
     fn the_stack_check_is_passed() {
         // ldr x16, [x28, #16]; cmp sp, x16; b.ls; str x30, [sp, #-64]!
-        let code: Vec<u8> =
-            [0xf940_0b90u32, 0xeb30_63ff, 0x5400_0349, 0xf81c_0ffe].iter().flat_map(|w| w.to_le_bytes()).collect();
+        let code: Vec<u8> = [0xf940_0b90u32, 0xeb30_63ff, 0x5400_0349, 0xf81c_0ffe]
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect();
         assert_eq!(go_function(&code, 0x1000).unwrap().address, 0x100c);
         assert_eq!(frame_bytes(0xf81c_0ffe), Some(64));
         assert!(go_function(&code[4..], 0x1000).is_err());

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use iced_x86::{
-    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
+    Register,
 };
 
 use super::{CopyCall, Cost, Need, Place, Wrapper};
@@ -58,7 +59,13 @@ fn describe(instruction: &Instruction) -> String {
 }
 
 /// The first emulated instruction of `straight` that all calls pass exactly once with `kept` untouched.
-fn first_emulated(all: &[Instruction], straight: &[Instruction], kept: &[Register], code: &[u8], address: u64) -> Option<Instruction> {
+fn first_emulated(
+    all: &[Instruction],
+    straight: &[Instruction],
+    kept: &[Register],
+    code: &[u8],
+    address: u64,
+) -> Option<Instruction> {
     for instruction in straight.iter().take(PROLOGUE) {
         if emulated(instruction, code, address) {
             let begin = straight.first().map_or(address, Instruction::ip);
@@ -93,8 +100,11 @@ pub(super) fn c_function(code: &[u8], address: u64, need: Need) -> Result<Place>
         None => Place {
             address,
             cost: Cost::SingleStepped,
-            why: format!("at the entry on {}, which the kernel single-steps: no emulated instruction comes before the {} change", 
-                describe(&all[0]), if with_return { "arguments or the stack" } else { "arguments" }),
+            why: format!(
+                "at the entry on {}, which the kernel single-steps: no emulated instruction comes before the {} change",
+                describe(&all[0]),
+                if with_return { "arguments or the stack" } else { "arguments" }
+            ),
         },
     })
 }
@@ -113,17 +123,26 @@ fn behind_stack_check(all: &[Instruction]) -> Option<usize> {
 pub(super) fn go_function(code: &[u8], address: u64) -> Result<Place> {
     let all = decode(code, address)?;
     let behind = behind_stack_check(&all).context("the code does not begin with Go's stack check")?;
-    let straight = all.get(behind..).filter(|rest| !rest.is_empty()).context("nothing behind Go's stack check")?;
+    let straight =
+        all.get(behind..).filter(|rest| !rest.is_empty()).context("nothing behind Go's stack check")?;
     Ok(match first_emulated(&all, straight, &GO_ARGUMENTS, code, address) {
         Some(found) => Place {
             address: found.ip(),
             cost: Cost::Emulated,
-            why: format!("at +{} on {}, behind the stack check, which the kernel emulates", found.ip() - address, describe(&found)),
+            why: format!(
+                "at +{} on {}, behind the stack check, which the kernel emulates",
+                found.ip() - address,
+                describe(&found)
+            ),
         },
         None => Place {
             address: straight[0].ip(),
             cost: Cost::SingleStepped,
-            why: format!("at +{} on {}, behind the stack check, which the kernel single-steps", straight[0].ip() - address, describe(&straight[0])),
+            why: format!(
+                "at +{} on {}, behind the stack check, which the kernel single-steps",
+                straight[0].ip() - address,
+                describe(&straight[0])
+            ),
         },
     })
 }
@@ -135,7 +154,9 @@ fn frame_bytes(all: &[Instruction]) -> Option<u64> {
         match (instruction.mnemonic(), instruction.op0_register()) {
             (Mnemonic::Push, _) => bytes += 8,
             (Mnemonic::Sub, Register::RSP) => return Some(bytes + instruction.immediate(1)),
-            (Mnemonic::Add, Register::RSP) => return Some(bytes + instruction.immediate(1).cast_signed().unsigned_abs()),
+            (Mnemonic::Add, Register::RSP) => {
+                return Some(bytes + instruction.immediate(1).cast_signed().unsigned_abs());
+            }
             _ => {}
         }
     }
@@ -156,7 +177,8 @@ pub(super) fn go_copy_call(code: &[u8], address: u64, memmove: u64) -> Result<Co
         .filter(|i| i.memory_base() == Register::RSP && i.memory_displacement64() == slot)
         .collect();
     // The epilogue of the stack check spills and reloads at its own depth of the stack, so it does not match `slot`.
-    let proven = matches!(stores[..], [store] if store.op1_register() == Register::RAX && store.ip() < call.ip());
+    let proven =
+        matches!(stores[..], [store] if store.op1_register() == Register::RAX && store.ip() < call.ip());
     ensure!(proven, "where the receiver is kept cannot be proven ({} stores to its slot)", stores.len());
     let receiver_offset = u32::try_from(slot)?;
     let why = format!("at +{} on call runtime.memmove, which the kernel emulates", call.ip() - address);
@@ -175,10 +197,14 @@ pub(super) fn wrapper(code: &[u8], address: u64) -> Result<Wrapper> {
         if leaves {
             return Ok(Wrapper { callee: target, fourth_is: holder });
         }
-        if matches!(instruction.flow_control(), FlowControl::Return | FlowControl::IndirectBranch | FlowControl::Interrupt) {
+        if matches!(
+            instruction.flow_control(),
+            FlowControl::Return | FlowControl::IndirectBranch | FlowControl::Interrupt
+        ) {
             break;
         }
-        let copied = instruction.mnemonic() == Mnemonic::Mov && holder.is_some_and(|h| instruction.op1_register() == C_ARGUMENTS[h]);
+        let copied = instruction.mnemonic() == Mnemonic::Mov
+            && holder.is_some_and(|h| instruction.op1_register() == C_ARGUMENTS[h]);
         let into = C_ARGUMENTS.iter().position(|&r| r == instruction.op0_register());
         match (copied, into, holder) {
             (true, Some(to), _) => holder = Some(to),

@@ -76,8 +76,17 @@ const PYTHON: &str = "import ssl, sys; print('ready', flush=True); sys.stdin.rea
 fn a_running_python_has_its_library_version_and_view() {
     let Some(python) = start(Path::new("python3"), &["-c", PYTHON]) else { return };
     let coverage = Planner::default().plan(python.0.id(), Depth::Frames);
-    assert_eq!((coverage.library, coverage.view), (Some(Library::OpenSsl), View::Frames), "{}", coverage.reason);
-    assert!(coverage.reason.contains("OpenSSL ") && coverage.reason.contains("libssl"), "{}", coverage.reason);
+    assert_eq!(
+        (coverage.library, coverage.view),
+        (Some(Library::OpenSsl), View::Frames),
+        "{}",
+        coverage.reason
+    );
+    assert!(
+        coverage.reason.contains("OpenSSL ") && coverage.reason.contains("libssl"),
+        "{}",
+        coverage.reason
+    );
     let streams = Planner::default().plan(python.0.id(), Depth::Streams);
     assert_eq!(streams.view, View::Streams);
     assert!(streams.points.iter().all(|point| !point.program.starts_with("tls_read")));
@@ -91,7 +100,10 @@ fn a_process_without_tls_and_one_that_ended_have_a_reason() {
     let pid = cat.0.id();
     let mut planner = Planner::default();
     let coverage = planner.plan(pid, Depth::Auto);
-    assert_eq!((coverage.view, coverage.reason.as_str()), (View::Records, "no TLS library with symbols was found"));
+    assert_eq!(
+        (coverage.view, coverage.reason.as_str()),
+        (View::Records, "no TLS library with symbols was found")
+    );
     cat.0.kill().unwrap();
     cat.0.wait().unwrap();
     assert_eq!(planner.plan(pid, Depth::Auto).reason, format!("process {pid} has ended"));
@@ -104,10 +116,19 @@ fn a_replaced_program_is_read_as_it_runs() {
     let path = folder.path().join("cat");
     std::fs::copy("/bin/cat", &path).unwrap();
     let cat = Running(Command::new(&path).stdin(Stdio::piped()).spawn().unwrap());
+    // `spawn` returns during `execve`, before the new program is mapped.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let mapped = || {
+        let files = libraries::executables(cat.0.id()).unwrap().files;
+        files.into_iter().find(|file| file.path == path.to_str().unwrap())
+    };
+    while mapped().is_none() {
+        assert!(std::time::Instant::now() < deadline, "the copy of cat never appeared in its maps");
+        std::thread::yield_now();
+    }
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, b"something else").unwrap();
-    let found = libraries::executables(cat.0.id()).unwrap();
-    let program = found.files.iter().find(|file| file.path == path.to_str().unwrap()).unwrap();
+    let program = mapped().unwrap();
     assert!(program.deleted);
     assert_eq!(std::fs::read(program.probe_path()).unwrap(), std::fs::read("/bin/cat").unwrap());
 }
@@ -115,7 +136,8 @@ fn a_replaced_program_is_read_as_it_runs() {
 /// Go programs built by `cargo xtask setup` for the tests: every file in the folder, by name `<build>-<version>`.
 fn go_programs() -> Vec<PathBuf> {
     let folder = std::env::var_os("H2WATCH_GO_PROGRAMS");
-    let folder = folder.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/go/programs"), PathBuf::from);
+    let folder = folder
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/go/programs"), PathBuf::from);
     let Ok(all) = std::fs::read_dir(folder) else { return Vec::new() };
     all.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
@@ -123,7 +145,8 @@ fn go_programs() -> Vec<PathBuf> {
 #[test]
 fn go_programs_resolve_however_they_were_built() {
     for path in go_programs() {
-        let plan = tls(std::fs::read(&path).unwrap()).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+        let plan = tls(std::fs::read(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
         let name = path.file_name().unwrap().to_str().unwrap();
         assert_eq!(plan.library, Library::Go, "{name}");
         let expected = name.rsplit('-').next().unwrap();
@@ -131,7 +154,10 @@ fn go_programs_resolve_however_they_were_built() {
         assert_eq!(programs(&plan.points.write), [program::GO_WRITE], "{name}");
         assert_eq!(programs(&plan.points.read), [program::GO_READ], "{name}");
         let points = [plan.points.write.unwrap(), plan.points.read.unwrap()].concat();
-        assert!(points.iter().all(|point| point.cost == Cost::Emulated && !point.on_return), "{name}: {points:#?}");
+        assert!(
+            points.iter().all(|point| point.cost == Cost::Emulated && !point.on_return),
+            "{name}: {points:#?}"
+        );
         assert!(plan.points.copy.is_some_and(|offset| offset >= 16), "{name}: {:?}", plan.points.copy);
     }
 }
@@ -139,7 +165,10 @@ fn go_programs_resolve_however_they_were_built() {
 /// Damages of a Go program: whatever is changed, the result is the right places or none.
 #[test]
 fn a_damaged_go_program_gives_the_right_places_or_a_reason() {
-    let Some(path) = go_programs().into_iter().find(|path| path.to_str().unwrap().contains("stripped")) else { return };
+    let Some(path) = go_programs().into_iter().find(|path| path.to_str().unwrap().contains("stripped"))
+    else {
+        return;
+    };
     let good = std::fs::read(path).unwrap();
     let right = |plan: &FilePlan| plan.points.write.as_ref().ok().map(|points| points[0].file_offset);
     let reference = right(&tls(good.clone()).unwrap()).unwrap();
