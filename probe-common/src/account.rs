@@ -142,6 +142,18 @@ impl Connection {
         self.streams_opened.wrapping_sub(self.opened_at_last_heard)
     }
 
+    /// When the present silence began; meaningful while something is unanswered. The later of the two times, because the
+    /// directions run on two processors: a stream that is opened while a frame arrives may leave `first_unanswered_ns` old.
+    #[inline(always)]
+    #[must_use]
+    pub fn silent_since_ns(&self) -> u64 {
+        if self.first_unanswered_ns > self.last_heard_ns {
+            self.first_unanswered_ns
+        } else {
+            self.last_heard_ns
+        }
+    }
+
     #[inline(always)]
     fn open(&mut self, stream: u32, now_ns: u64) -> u32 {
         if self.unanswered() == 0 {
@@ -150,7 +162,8 @@ impl Connection {
         if self.streams_opened == self.opened_at_last_answer {
             self.first_without_answer_ns = now_ns;
         }
-        // Identifiers rise by two in every client: a jump over a gap tells how many openings lay in it.
+        // Identifiers rise by two in every client: a jump over a gap tells how many openings lie in it. Should they arrive
+        // after all, they are not counted again.
         if self.sent.gap_pending != 0 {
             self.sent.gap_pending = 0;
             if self.highest_stream != 0 {
@@ -172,7 +185,7 @@ impl Connection {
         let past = self.ring_min_streams != 0
             && self.rung == 0
             && self.unanswered() >= u64::from(self.ring_min_streams)
-            && now_ns.wrapping_sub(self.first_unanswered_ns) >= self.ring_after_ns;
+            && now_ns.saturating_sub(self.silent_since_ns()) >= self.ring_after_ns;
         if past {
             self.rung = 1;
             return SIGNAL_STALLED | SIGNAL_STIRRED;
@@ -221,12 +234,19 @@ impl Sink for Sent<'_> {
         let connection = &mut *self.connection;
         connection.sent.count(header, value, self.now_ns);
         let stream = header.stream;
-        if header.kind == Kind::HEADERS && stream & 1 == 1 && stream > connection.highest_stream {
-            self.signals |= connection.open(stream, self.now_ns);
+        let mut mark = if header.ends_stream() { ENDED } else { 0 };
+        if header.kind == Kind::HEADERS && stream & 1 == 1 {
+            if stream > connection.highest_stream {
+                self.signals |= connection.open(stream, self.now_ns);
+            } else if stream > connection.first_stream {
+                // Trailers, or HEADERS out of a hole: counted when the hole was seen, entered into the table now.
+                mark |= BEGUN;
+            }
         }
-        if header.ends_stream() {
-            connection.streams.note_sent(stream, connection.highest_stream, ENDED);
-        } else if header.kind == Kind::RST_STREAM {
+        if mark != 0 {
+            connection.streams.note_sent(stream, connection.highest_stream, mark);
+        }
+        if header.kind == Kind::RST_STREAM {
             let (sent, received) = connection.streams.note_sent(stream, connection.highest_stream, RESET);
             if value == CANCEL && sent & BEGUN != 0 && received & BEGUN == 0 {
                 connection.sent.abandoned += 1;

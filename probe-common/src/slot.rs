@@ -121,6 +121,6 @@ pub struct Connection {
     pub streams: Streams,
 }
 
-const _: () = assert!(size_of::<Slot>() % 8 == 0);
+const _: () = assert!(size_of::<Slot>().is_multiple_of(8));
 // Memory is bought for every slot at load: 8,192 of them may cost 36 MiB and no more.
 const _: () = assert!(size_of::<Slot>() <= 4608);

@@ -16,6 +16,7 @@ mod emit;
 mod maps;
 mod packet;
 mod segment;
+mod tally;
 
 use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext};

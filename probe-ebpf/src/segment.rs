@@ -8,30 +8,31 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_loop};
 use aya_ebpf::programs::SkBuffContext;
 use probe_common::account::{SIGNAL_RECOGNISED, SIGNAL_STALLED, SIGNAL_STIRRED};
-use probe_common::lane::Step;
 use probe_common::loss::{FRAME_BUDGET, UNREADABLE_SEGMENT};
 use probe_common::slot::{Slot, TRANSPORT_FOREIGN};
 use probe_common::walk::{self, SENT};
-use probe_common::{event, order};
+use probe_common::event;
 
 use crate::emit;
 use crate::maps::{CONNECTIONS, SETTINGS, SLOTS, lost};
-use crate::packet::{self, Payload};
+use crate::packet;
+use crate::tally::{DONE, step_received, step_sent};
 
 /// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is at most three
 /// steps (header, one entry of SETTINGS, payload).
 const LOOP_STEPS: u32 = 1 << 15;
-/// And without: the verifier of Linux 5.10 walks every round of an ordinary loop.
-const BOUNDED_STEPS: u32 = 48;
+/// And without: the verifier walks every round of an ordinary loop and keeps at most 8,192 branches open
+/// (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
+const BOUNDED_STEPS: u32 = 2048;
 
 /// A walk in progress; lives on the stack of the program.
 pub struct Walk {
-    slot: *mut Slot,
     skb: *mut __sk_buff,
+    /// Slot index, lane above it.
+    place: u64,
+    /// Offset of the new bytes in the packet, their number above it.
+    span: u64,
     now_ns: u64,
-    lane: u32,
-    payload_at: u32,
-    len: u32,
     at: u32,
     signals: u32,
 }
@@ -56,17 +57,15 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
         return;
     };
     let mut walk = Walk {
-        slot,
         skb: ctx.skb.skb,
+        place: u64::from(index) | (place.lane as u64) << 32,
+        span: u64::from(parsed.payload_at + place.skip) | u64::from(place.len) << 32,
         now_ns,
-        lane: place.lane as u32,
-        payload_at: parsed.payload_at + place.skip,
-        len: place.len,
         at: 0,
         signals: 0,
     };
     walker(&mut walk);
-    if walk.at < walk.len {
+    if walk.at < place.len {
         lost(FRAME_BUDGET);
     }
     // SAFETY: as above.
@@ -119,15 +118,14 @@ fn signal(index: u32, cookie: u64, slot: *mut Slot, signals: u32) {
 /// One step; true when the bytes are used up.
 #[inline(always)]
 fn step<const DIRECTION: u32>(walk: &mut Walk) -> bool {
-    let payload = Payload { skb: walk.skb, at: walk.payload_at, len: walk.len };
-    // SAFETY: the slot pointer was checked when the walk began.
-    let slot = unsafe { &mut *walk.slot };
-    let lane = walk.lane as usize & (order::LANES - 1);
-    let (mut at, mut signals) = (walk.at, 0);
-    let step = walk::step(slot, DIRECTION, lane, &payload, &mut at, walk.now_ns, &mut signals);
-    walk.at = at;
-    walk.signals |= signals;
-    step == Step::Done
+    let result = if DIRECTION == SENT {
+        step_sent(walk.skb, walk.place, walk.span, walk.at, walk.now_ns)
+    } else {
+        step_received(walk.skb, walk.place, walk.span, walk.at, walk.now_ns)
+    };
+    walk.at = result as u32;
+    walk.signals |= (result >> 32) as u32 & 0xffff;
+    result & DONE != 0
 }
 
 unsafe extern "C" fn on_step<const DIRECTION: u32>(_index: u64, walk: *mut c_void) -> i64 {

@@ -70,7 +70,10 @@ pub enum Change {
     /// The cause of a stall became a sharper one.
     Sharpened(Box<Connection>),
     /// A stalled connection was heard again. `stalled_ns`: for how long it was stalled.
-    Recovered { connection: Box<Connection>, stalled_ns: Nanos },
+    Recovered {
+        connection: Box<Connection>,
+        stalled_ns: Nanos,
+    },
     /// The process released the socket: final counters.
     Closed(Box<Connection>),
     /// A loss counter moved. The losses are totals.

@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf, Stack};
-use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramError};
+use aya::programs::{
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramError,
+};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use probe_common::loss;
@@ -16,6 +19,7 @@ use probe_common::settings::{SCOPE_CGROUP, SCOPE_PROCESSES, Settings};
 use probe_common::slot::{COMM_LEN, Connection, FAMILY_INET, FAMILY_INET6, ORIGIN_SEEDED, Slot};
 
 use super::log::Diagnostics;
+use super::slots::FieldValue::{U32, U64};
 use super::slots::Mapped;
 use super::{Notice, Object, SlotId, read};
 use crate::diag::Socket;
@@ -85,7 +89,9 @@ impl Probe {
             .map_max_entries("CONNECTIONS", entries)
             .map_max_entries("FREE", entries)
             .load(&object.bytes)
-            .map_err(|error| anyhow::anyhow!("the kernel does not take the probe's maps: {}", chain(&error)))?;
+            .map_err(|error| {
+                anyhow::anyhow!("the kernel does not take the probe's maps: {}", chain(&error))
+            })?;
         let mut degradations = Vec::new();
         let walkers = load_walkers(&mut bpf, &mut degradations)?;
         for name in ["connect4", "connect6"] {
@@ -123,11 +129,10 @@ impl Probe {
             Scope::Cgroup => SCOPE_CGROUP,
             Scope::Processes => SCOPE_PROCESSES,
         };
-        // SAFETY (all): projections into the mapped element.
-        self.settings.set(|s| unsafe { &raw mut (*s).scope }, scope);
+        self.settings.set(offset_of!(Settings, scope), U32(scope));
         let after = u64::try_from(setup.ring_after.as_nanos()).unwrap_or(u64::MAX);
-        self.settings.set(|s| unsafe { &raw mut (*s).ring_after_ns }, after);
-        self.settings.set(|s| unsafe { &raw mut (*s).ring_min_streams }, setup.ring_min_streams);
+        self.settings.set(offset_of!(Settings, ring_after_ns), U64(after));
+        self.settings.set(offset_of!(Settings, ring_min_streams), U32(setup.ring_min_streams));
         // Highest first, so that the lowest index is on top: only slots below `slots_used` are ever looked at.
         for index in (0..setup.max_connections).rev() {
             self.free.push(index, 0).context("filling the list of free slots")?;
@@ -147,9 +152,10 @@ impl Probe {
             return Ok(());
         }
         let at = || format!("attaching to the cgroup {}", cgroup.display());
-        for (name, direction) in
-            [(self.walkers.egress, CgroupSkbAttachType::Egress), (self.walkers.ingress, CgroupSkbAttachType::Ingress)]
-        {
+        for (name, direction) in [
+            (self.walkers.egress, CgroupSkbAttachType::Egress),
+            (self.walkers.ingress, CgroupSkbAttachType::Ingress),
+        ] {
             let program: &mut CgroupSkb = program(&mut self.bpf, name)?;
             program.attach(&file, direction, CgroupAttachMode::Single).with_context(at)?;
         }
@@ -195,8 +201,7 @@ impl Probe {
         // SAFETY: the slot is free: no program knows its index yet.
         self.slots.update(index, |place| unsafe { place.write(slot) });
         if index >= settings.slots_used {
-            // SAFETY: projection into the mapped element.
-            self.settings.set(|s| unsafe { &raw mut (*s).slots_used }, index + 1);
+            self.settings.set(offset_of!(Settings, slots_used), U32(index + 1));
         }
         if self.connections.insert(socket.cookie, index, 0).is_err() {
             self.free(index);
@@ -215,7 +220,7 @@ impl Probe {
     /// Reads a slot; `None` when it is free.
     #[must_use]
     pub fn read(&self, slot: SlotId) -> Option<Reading> {
-        self.slots.read(slot).and_then(|slot| read::reading(&slot))
+        self.slots.read_settled(slot).and_then(|slot| read::reading(&slot))
     }
 
     /// Gives a slot back, after its last reading. The connection is no longer watched.
@@ -231,8 +236,7 @@ impl Probe {
 
     /// Lets the kernel ring when the next stream is opened.
     pub fn arm(&self) {
-        // SAFETY: projection into the mapped element.
-        self.settings.set(|s| unsafe { &raw mut (*s).armed }, 1);
+        self.settings.set(offset_of!(Settings, armed), U32(1));
     }
 
     /// The next event, if there is one.
@@ -245,10 +249,12 @@ impl Probe {
         }
     }
 
-    /// The ring's descriptor, readable when there are events.
-    #[must_use]
-    pub fn events_fd(&self) -> RawFd {
-        self.events.as_raw_fd()
+    /// A descriptor of the ring, readable when there are events.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn events_fd(&self) -> Result<OwnedFd> {
+        self.events.as_fd().try_clone_to_owned().context("duplicating the descriptor of the event ring")
     }
 
     /// Sums of what was lost.
@@ -311,6 +317,12 @@ fn identify(connection: &mut Connection, socket: &Socket) {
 
 /// Loads the walkers with `bpf_loop`, or the bounded ones where the kernel refuses those.
 fn load_walkers(bpf: &mut Ebpf, degradations: &mut Vec<String>) -> Result<Walkers> {
+    // For testing the older kernels' walker on a newer one.
+    if std::env::var_os("H2WATCH_WALKER").is_some_and(|walker| walker == "bounded") {
+        load_pair(bpf, BOUNDED).map_err(|(name, error)| refused(name, &error))?;
+        degradations.push("H2WATCH_WALKER asks for the bounded frame walker".to_owned());
+        return Ok(BOUNDED);
+    }
     match load_pair(bpf, LOOPED) {
         Ok(()) => Ok(LOOPED),
         Err((name, error)) => {
@@ -368,7 +380,11 @@ fn brief(_name: &str, error: &ProgramError) -> String {
             let telling = log
                 .lines()
                 .map(str::trim)
-                .rfind(|line| !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification time"))
+                .rfind(|line| {
+                    !line.is_empty()
+                        && !line.starts_with("processed ")
+                        && !line.starts_with("verification time")
+                })
                 .unwrap_or_default();
             format!("{io_error}; {telling}")
         }

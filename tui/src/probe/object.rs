@@ -39,8 +39,9 @@ impl Object {
             None => Self { bytes: Cow::Borrowed(&PREBUILT.0), source: "built in".to_owned() },
             Some(path) => {
                 let path = PathBuf::from(path);
-                let bytes = std::fs::read(&path)
-                    .with_context(|| format!("H2WATCH_PROBE names {}, which cannot be read", path.display()))?;
+                let bytes = std::fs::read(&path).with_context(|| {
+                    format!("H2WATCH_PROBE names {}, which cannot be read", path.display())
+                })?;
                 Self { bytes: Cow::Owned(bytes), source: path.display().to_string() }
             }
         };

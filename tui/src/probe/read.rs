@@ -10,7 +10,9 @@ use probe_common::slot::{
     Connection, FAMILY_INET, ORIGIN_SEEDED, Slot, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS,
 };
 
-use crate::model::sample::{Frames, Goaway, Nanos, Owner, Reading, Records, Settings, Streams, Traffic, Transport, View};
+use crate::model::sample::{
+    Frames, Goaway, Nanos, Owner, Reading, Records, Settings, Streams, Traffic, Transport, View,
+};
 
 /// The RFC's initial values (RFC 9113, section 6.5.2).
 const DEFAULT_WINDOW: u32 = 65_535;
@@ -49,12 +51,12 @@ pub(super) fn reading(slot: &Slot) -> Option<Reading> {
         received: traffic(&c.received, &slot.received_lanes, tls, view == View::Frames),
         streams: streams(c, view),
         first_unanswered_ns: if by_records {
-            (unanswered_records(c) > 0).then_some(c.first_unanswered_record_ns)
+            (unanswered_records(c) > 0).then_some(c.first_unanswered_record_ns.max(c.last_heard_ns))
         } else {
-            (c.unanswered() > 0).then_some(c.first_unanswered_ns)
+            (c.unanswered() > 0).then_some(c.silent_since_ns())
         },
         first_without_answer_ns: (view == View::Frames && c.streams_opened > c.opened_at_last_answer)
-            .then_some(c.first_without_answer_ns),
+            .then_some(c.first_without_answer_ns.max(c.last_answer_ns)),
         last_opened_ns: time(c.last_opened_ns),
         last_heard_ns: time(c.last_heard_ns),
         last_answer_ns: time(c.last_answer_ns),
@@ -80,7 +82,11 @@ fn streams(c: &Connection, view: View) -> Streams {
         in_flight: u64::from(census.in_flight),
         without_answer: if frames { u64::from(census.without_answer) } else { 0 },
         unanswered: c.unanswered(),
-        unanswered_by_streams: if frames { c.streams_opened.saturating_sub(c.opened_at_last_answer) } else { 0 },
+        unanswered_by_streams: if frames {
+            c.streams_opened.saturating_sub(c.opened_at_last_answer)
+        } else {
+            0
+        },
         abandoned: c.sent.abandoned,
         opened_after_goaway: c.opened_after_goaway,
         highest: c.highest_stream,
@@ -136,7 +142,11 @@ fn traffic(d: &Direction, lanes: &Lanes, tls: bool, frames: bool) -> Traffic {
         resets: d.resets,
         last_reset_code: d.last_reset_code,
         settings: (d.settings_seen != 0).then(|| Settings {
-            initial_window_size: if d.initial_window_seen != 0 { d.initial_window_size } else { DEFAULT_WINDOW },
+            initial_window_size: if d.initial_window_seen != 0 {
+                d.initial_window_size
+            } else {
+                DEFAULT_WINDOW
+            },
             max_frame_size: if d.max_frame_size != 0 { d.max_frame_size } else { DEFAULT_MAX_FRAME_SIZE },
             max_concurrent_streams: (d.max_concurrent_seen != 0).then_some(d.max_concurrent_streams),
         }),

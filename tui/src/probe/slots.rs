@@ -25,7 +25,7 @@ unsafe impl<T: Send> Send for Mapped<T> {}
 impl<T: Copy> Mapped<T> {
     /// Maps an array of `len` elements. The kernel rounds an element up to 8 bytes; `T` must be such a size already.
     pub(super) fn new(fd: BorrowedFd<'_>, len: usize) -> Result<Self> {
-        const { assert!(size_of::<T>() % 8 == 0) };
+        const { assert!(size_of::<T>().is_multiple_of(8)) };
         let bytes = len * size_of::<T>();
         // SAFETY: a fresh mapping at an address that the kernel chooses.
         let base = unsafe {
@@ -69,6 +69,20 @@ impl<T> Drop for Mapped<T> {
 }
 
 impl Mapped<Slot> {
+    /// A copy of a slot in which the numbers that verdicts hang on belong together: read again when a frame came between.
+    pub(super) fn read_settled(&self, index: SlotId) -> Option<Slot> {
+        let mut slot = self.read(index)?;
+        for _ in 0..4 {
+            let again = self.read(index)?;
+            let (a, b) = (&slot.connection, &again.connection);
+            if a.streams_opened == b.streams_opened && a.last_heard_ns == b.last_heard_ns {
+                break;
+            }
+            slot = again;
+        }
+        Some(slot)
+    }
+
     /// Makes a slot what the kernel expects of a free one: all zero.
     pub(super) fn zero(&self, index: SlotId) {
         // SAFETY: valid for writes; zero is a value of Slot. No program uses the slot any more.
@@ -77,9 +91,22 @@ impl Mapped<Slot> {
 }
 
 impl Mapped<Settings> {
-    /// Writes one field.
-    pub(super) fn set<V>(&self, field: impl FnOnce(*mut Settings) -> *mut V, value: V) {
-        // SAFETY: `field` projects into the element.
-        self.update(0, |settings| unsafe { field(settings).write_volatile(value) });
+    /// Writes one field, given by its offset (`offset_of!`); the others may be changing meanwhile.
+    pub(super) fn set(&self, offset: usize, value: FieldValue) {
+        // SAFETY: offsets come from `offset_of!(Settings, ..)`, and the value has the field's size.
+        self.update(0, |settings| unsafe {
+            let field = settings.byte_add(offset);
+            match value {
+                FieldValue::U32(value) => field.cast::<u32>().write_volatile(value),
+                FieldValue::U64(value) => field.cast::<u64>().write_volatile(value),
+            }
+        });
     }
+}
+
+/// The types of fields in `Settings`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FieldValue {
+    U32(u32),
+    U64(u64),
 }
