@@ -15,6 +15,7 @@ pub mod target;
 pub mod diag;
 pub mod probe;
 pub mod model;
+pub mod tls;
 pub mod verdict;
 
 pub mod dashboard;
