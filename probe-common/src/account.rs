@@ -1,1 +1,369 @@
-//! What a frame or record means for the slot.
+//! What a frame or record means for its connection: counters, open streams, who was heard when.
+
+use crate::direction::{Direction, OTHER_KIND};
+use crate::http2::{Bounds, FrameHeader, Kind, flags};
+use crate::lane::{FOREIGN, FRAMES, OPENING, RECORDS, Sink};
+use crate::slot::{Connection, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN};
+use crate::streams::{BEGUN, ENDED, RESET};
+
+/// `Sent::signals`: a stream was opened past the slot's thresholds.
+pub const SIGNAL_STALLED: u32 = 1;
+/// A stream was opened.
+pub const SIGNAL_STIRRED: u32 = 2;
+/// The first bytes decided what the connection is.
+pub const SIGNAL_RECOGNISED: u32 = 4;
+
+/// RST_STREAM error code CANCEL (RFC 9113, section 7).
+const CANCEL: u64 = 0x8;
+/// SETTINGS identifiers (RFC 9113, section 6.5.2).
+const MAX_CONCURRENT_STREAMS: u16 = 0x3;
+const INITIAL_WINDOW_SIZE: u16 = 0x4;
+const MAX_FRAME_SIZE: u16 = 0x5;
+/// The RFC's initial value of SETTINGS_MAX_FRAME_SIZE, and what is assumed possible when the SETTINGS were not seen (Go
+/// servers announce 1 MiB).
+const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
+const UNSEEN_MAX_FRAME_SIZE: u32 = 1 << 20;
+/// TLS content type application_data.
+const APPLICATION_DATA: u8 = 23;
+
+/// Frames that the client sends.
+#[derive(Debug)]
+pub struct Sent<'a> {
+    pub connection: &'a mut Connection,
+    pub now_ns: u64,
+    /// The bytes are the plaintext of a TLS connection, not those on the wire.
+    pub plain: bool,
+    pub signals: u32,
+}
+
+/// Frames that the client receives.
+#[derive(Debug)]
+pub struct Received<'a> {
+    pub connection: &'a mut Connection,
+    pub now_ns: u64,
+    /// The bytes are the plaintext of a TLS connection, not those on the wire.
+    pub plain: bool,
+    pub signals: u32,
+}
+
+impl Direction {
+    /// What both directions do with a frame.
+    #[inline(always)]
+    fn count(&mut self, header: &FrameHeader, value: u64, now_ns: u64) {
+        let index = if header.kind < Kind::COUNT { header.kind as usize } else { OTHER_KIND };
+        self.frames[index] += 1;
+        self.last_frame_ns = now_ns;
+        match header.kind {
+            Kind::DATA => self.data_bytes += u64::from(header.length),
+            Kind::HEADERS => self.last_headers_ns = now_ns,
+            Kind::PING if header.flags & flags::ACK != 0 => {
+                self.ping_acks += 1;
+                self.last_ping_ack_ns = now_ns;
+            }
+            Kind::PING => self.last_ping_ns = now_ns,
+            Kind::SETTINGS if header.flags & flags::ACK == 0 => {
+                self.settings_seen = 1;
+                self.last_settings_ns = now_ns;
+            }
+            Kind::GOAWAY => {
+                self.goaway_ns = now_ns;
+                self.goaway_last_stream = (value >> 32) as u32;
+                self.goaway_code = value as u32;
+            }
+            Kind::WINDOW_UPDATE => {
+                self.last_window_update_ns = now_ns;
+                if header.stream == 0 {
+                    self.window_granted += value & 0x7fff_ffff;
+                }
+            }
+            Kind::RST_STREAM => {
+                self.resets += 1;
+                self.last_reset_code = value as u32;
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn note_setting(&mut self, id: u16, value: u32) {
+        match id {
+            MAX_CONCURRENT_STREAMS => {
+                self.max_concurrent_streams = value;
+                self.max_concurrent_seen = 1;
+            }
+            INITIAL_WINDOW_SIZE => {
+                self.initial_window_size = value;
+                self.initial_window_seen = 1;
+            }
+            MAX_FRAME_SIZE => self.max_frame_size = value,
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn count_record(&mut self, content_type: u8, length: u32, now_ns: u64) {
+        let index = (content_type.wrapping_sub(20) & 7) as usize;
+        if index < self.records.len() {
+            self.records[index] += 1;
+        }
+        self.last_record_ns = now_ns;
+        if content_type == APPLICATION_DATA {
+            self.record_bytes += u64::from(length);
+        } else if content_type == 21 {
+            self.last_alert_ns = now_ns;
+        }
+    }
+
+    /// Frames up to the present stream may have been missed.
+    #[inline(always)]
+    pub fn mark_missed(&mut self, highest: u32) {
+        self.horizon = highest;
+        self.gap_pending = 1;
+    }
+
+    /// The longest frame that the direction may carry, by what its receiver announced.
+    #[inline(always)]
+    fn longest_frame(receiver: &Direction) -> u32 {
+        if receiver.settings_seen == 0 {
+            UNSEEN_MAX_FRAME_SIZE
+        } else if receiver.max_frame_size == 0 {
+            DEFAULT_MAX_FRAME_SIZE
+        } else {
+            receiver.max_frame_size
+        }
+    }
+}
+
+impl Connection {
+    /// Streams that the client opened since the peer was last heard.
+    #[inline(always)]
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.streams_opened.wrapping_sub(self.opened_at_last_heard)
+    }
+
+    /// When the present silence began; meaningful while something is unanswered. The later of the two times, because the
+    /// directions run on two processors: a stream that is opened while a frame arrives may leave `first_unanswered_ns` old.
+    #[inline(always)]
+    #[must_use]
+    pub fn silent_since_ns(&self) -> u64 {
+        if self.first_unanswered_ns > self.last_heard_ns {
+            self.first_unanswered_ns
+        } else {
+            self.last_heard_ns
+        }
+    }
+
+    #[inline(always)]
+    fn open(&mut self, stream: u32, now_ns: u64) -> u32 {
+        if self.unanswered() == 0 {
+            self.first_unanswered_ns = now_ns;
+        }
+        if self.streams_opened == self.opened_at_last_answer {
+            self.first_without_answer_ns = now_ns;
+        }
+        // Identifiers rise by two in every client: a jump over a gap tells how many openings lay in it.
+        if self.sent.gap_pending != 0 {
+            self.sent.gap_pending = 0;
+            if self.highest_stream != 0 {
+                self.streams_opened += u64::from((stream - self.highest_stream) / 2).saturating_sub(1);
+            }
+        }
+        self.streams_opened += 1;
+        if !self.streams.open(stream) {
+            self.streams_forgotten += 1;
+        }
+        self.highest_stream = stream;
+        if self.first_stream == 0 {
+            self.first_stream = stream;
+        }
+        self.last_opened_ns = now_ns;
+        if self.received.goaway_ns != 0 {
+            self.opened_after_goaway += 1;
+        }
+        let past = self.ring_min_streams != 0
+            && self.rung == 0
+            && self.unanswered() >= u64::from(self.ring_min_streams)
+            && now_ns.saturating_sub(self.silent_since_ns()) >= self.ring_after_ns;
+        if past {
+            self.rung = 1;
+            return SIGNAL_STALLED | SIGNAL_STIRRED;
+        }
+        SIGNAL_STIRRED
+    }
+
+    /// The peer said something above TCP.
+    #[inline(always)]
+    fn heard(&mut self, now_ns: u64) {
+        self.last_heard_ns = now_ns;
+        self.opened_at_last_heard = self.streams_opened;
+        self.rung = 0;
+    }
+
+    /// The peer said something about a stream.
+    #[inline(always)]
+    fn answered(&mut self, now_ns: u64) {
+        self.last_answer_ns = now_ns;
+        self.opened_at_last_answer = self.streams_opened;
+    }
+
+    #[inline(always)]
+    fn recognise(&mut self, state: u32) {
+        self.transport = match state {
+            FRAMES => TRANSPORT_H2C,
+            RECORDS => TRANSPORT_TLS,
+            FOREIGN => TRANSPORT_FOREIGN,
+            _ => self.transport,
+        };
+    }
+
+    #[inline(always)]
+    fn grammar(&self) -> u32 {
+        match self.transport {
+            TRANSPORT_UNKNOWN => OPENING,
+            TRANSPORT_TLS => RECORDS,
+            _ => FRAMES,
+        }
+    }
+}
+
+impl Sink for Sent<'_> {
+    #[inline(always)]
+    fn frame(&mut self, header: &FrameHeader, value: u64) {
+        let connection = &mut *self.connection;
+        connection.sent.count(header, value, self.now_ns);
+        let stream = header.stream;
+        if header.kind == Kind::HEADERS && stream & 1 == 1 && stream > connection.highest_stream {
+            self.signals |= connection.open(stream, self.now_ns);
+        }
+        if header.ends_stream() {
+            connection.streams.note_sent(stream, connection.highest_stream, ENDED);
+        } else if header.kind == Kind::RST_STREAM {
+            let (sent, received) = connection.streams.note_sent(stream, connection.highest_stream, RESET);
+            if value == CANCEL && sent & BEGUN != 0 && received & BEGUN == 0 {
+                connection.sent.abandoned += 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn setting(&mut self, id: u16, value: u32) {
+        self.connection.sent.note_setting(id, value);
+    }
+
+    #[inline(always)]
+    fn record(&mut self, content_type: u8, length: u32, _first: u8) {
+        let connection = &mut *self.connection;
+        if content_type == APPLICATION_DATA {
+            if connection.sent.records[3] == connection.records_at_last_heard {
+                connection.first_unanswered_record_ns = self.now_ns;
+            }
+            self.signals |= SIGNAL_STIRRED;
+        }
+        connection.sent.count_record(content_type, length, self.now_ns);
+    }
+
+    #[inline(always)]
+    fn recognised(&mut self, state: u32) {
+        if !self.plain {
+            self.connection.recognise(state);
+            self.signals |= SIGNAL_RECOGNISED;
+        }
+    }
+
+    #[inline(always)]
+    fn desynced(&mut self) {
+        self.connection.sent.desyncs += 1;
+        self.connection.sent.mark_missed(self.connection.highest_stream);
+    }
+
+    #[inline(always)]
+    fn resynced(&mut self) {
+        self.connection.sent.resyncs += 1;
+    }
+
+    #[inline(always)]
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            highest_stream: self.connection.highest_stream,
+            max_frame_size: Direction::longest_frame(&self.connection.received),
+        }
+    }
+
+    #[inline(always)]
+    fn grammar(&self) -> u32 {
+        if self.plain { FRAMES } else { self.connection.grammar() }
+    }
+}
+
+impl Sink for Received<'_> {
+    #[inline(always)]
+    fn frame(&mut self, header: &FrameHeader, value: u64) {
+        let connection = &mut *self.connection;
+        connection.received.count(header, value, self.now_ns);
+        connection.heard(self.now_ns);
+        let mark = match header.kind {
+            Kind::HEADERS if header.ends_stream() => BEGUN | ENDED,
+            Kind::HEADERS => BEGUN,
+            Kind::DATA if header.ends_stream() => ENDED,
+            Kind::RST_STREAM => RESET,
+            Kind::DATA => 0,
+            _ => return,
+        };
+        connection.answered(self.now_ns);
+        if mark != 0 {
+            connection.streams.note_received(header.stream, connection.highest_stream, mark);
+        }
+    }
+
+    #[inline(always)]
+    fn setting(&mut self, id: u16, value: u32) {
+        self.connection.received.note_setting(id, value);
+    }
+
+    #[inline(always)]
+    fn record(&mut self, content_type: u8, length: u32, _first: u8) {
+        let connection = &mut *self.connection;
+        connection.received.count_record(content_type, length, self.now_ns);
+        if content_type != APPLICATION_DATA {
+            return;
+        }
+        connection.records_at_last_heard = connection.sent.records[3];
+        // With frames of its own the direction is heard frame by frame.
+        if connection.received_plain_used == 0 {
+            connection.heard(self.now_ns);
+        }
+    }
+
+    #[inline(always)]
+    fn recognised(&mut self, state: u32) {
+        if !self.plain {
+            self.connection.recognise(state);
+            self.signals |= SIGNAL_RECOGNISED;
+        }
+    }
+
+    #[inline(always)]
+    fn desynced(&mut self) {
+        self.connection.received.desyncs += 1;
+        self.connection.received.mark_missed(self.connection.highest_stream);
+    }
+
+    #[inline(always)]
+    fn resynced(&mut self) {
+        self.connection.received.resyncs += 1;
+    }
+
+    #[inline(always)]
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            highest_stream: self.connection.highest_stream,
+            max_frame_size: Direction::longest_frame(&self.connection.sent),
+        }
+    }
+
+    #[inline(always)]
+    fn grammar(&self) -> u32 {
+        if self.plain { FRAMES } else { self.connection.grammar() }
+    }
+}

@@ -1,7 +1,25 @@
 //! What is known of one direction of a connection. One writer: the path of that direction.
 
-use crate::lane::Lane;
-use crate::order::LANES;
+use crate::order::distance;
+
+/// TCP flags (RFC 9293, section 3.1).
+pub const TCP_FIN: u8 = 0x01;
+pub const TCP_SYN: u8 = 0x02;
+pub const TCP_RST: u8 = 0x04;
+pub const TCP_ACK: u8 = 0x10;
+
+/// The TCP header fields of a segment, host byte order.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Segment {
+    /// Sequence number of the first payload byte (one after the header's when SYN is set).
+    pub seq: u32,
+    pub ack: u32,
+    /// Bytes of payload.
+    pub payload: u32,
+    /// Unscaled.
+    pub window: u32,
+    pub flags: u8,
+}
 
 /// Frame counters: one per type of RFC 9113 by number, and one for all other types.
 pub const KINDS: usize = 11;
@@ -67,26 +85,22 @@ pub struct Direction {
     pub initial_window_size: u32,
     pub max_frame_size: u32,
     pub max_concurrent_streams: u32,
-    /// 1 once a SETTINGS frame announced the value above.
+    /// 1 once that value was announced: 0 is a legal value of both.
+    pub initial_window_seen: u32,
+    pub max_concurrent_seen: u32,
+    /// 1 once a SETTINGS frame was seen.
     pub settings_seen: u32,
-    pub pad0: u32,
 
-    // ---- Order and alignment
+    // ---- Alignment
     /// Times that alignment was lost and found.
     pub desyncs: u64,
     pub resyncs: u64,
-    /// Gaps in the sequence, and gaps given up because there were too many at once.
-    pub holes: u64,
-    pub holes_abandoned: u64,
-    /// Joins over frames that were not seen.
-    pub inexact: u64,
     /// Segments whose walk hit the frame budget of this kernel's walker.
     pub over_budget: u64,
-    /// Highest stream whose frames may have been missed; streams above it are exact.
+    /// Highest stream whose frames in this direction may have been missed; streams above it are exact.
     pub horizon: u32,
-    /// Active lanes besides lane 0.
-    pub islands: u32,
-    pub lanes: [Lane; LANES],
+    /// 1 after frames of this direction may have been missed, until the next stream is opened.
+    pub gap_pending: u32,
 
     // ---- TLS
     pub records: [u64; RECORD_KINDS],
@@ -94,8 +108,46 @@ pub struct Direction {
     pub record_bytes: u64,
     pub last_record_ns: u64,
     pub last_alert_ns: u64,
-    /// Plaintext of this direction as the process handed it to its TLS library, or got it from there.
-    pub plain: Lane,
-    /// 1 when `frames` is fed from plaintext.
-    pub plain_used: u32,
+}
+
+impl Direction {
+    /// Counts a segment and returns how many bytes of its payload are new. Hot: runs for every segment.
+    #[inline(always)]
+    pub fn segment(&mut self, segment: &Segment, now_ns: u64) {
+        self.segments += 1;
+        self.last_segment_ns = now_ns;
+        if segment.flags & TCP_ACK != 0 && (self.last_ack_ns == 0 || distance(segment.ack, self.ack) > 0) {
+            self.ack = segment.ack;
+            self.last_ack_ns = now_ns;
+        }
+        self.window = segment.window;
+        if segment.window != 0 || segment.flags & TCP_RST != 0 {
+            self.zero_window_ns = 0;
+        } else if self.zero_window_ns == 0 {
+            self.zero_window_ns = now_ns;
+        }
+        if segment.flags & TCP_FIN != 0 && self.fin_ns == 0 {
+            self.fin_ns = now_ns;
+        }
+        if segment.flags & TCP_RST != 0 && self.rst_ns == 0 {
+            self.rst_ns = now_ns;
+        }
+        if segment.payload == 0 {
+            return;
+        }
+        let end = segment.seq.wrapping_add(segment.payload);
+        if self.sequenced == 0 {
+            self.sequenced = 1;
+            self.sequence_end = segment.seq;
+        }
+        let new = distance(end, self.sequence_end);
+        if new > 0 {
+            self.bytes += new as u64;
+            self.sequence_end = end;
+            self.last_data_ns = now_ns;
+        } else {
+            self.retransmits += 1;
+            self.last_retransmit_ns = now_ns;
+        }
+    }
 }

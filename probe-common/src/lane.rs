@@ -21,6 +21,13 @@ pub const RECORDS: u32 = 5;
 /// Neither HTTP/2 nor TLS: nothing is read any more.
 pub const FOREIGN: u32 = 6;
 
+/// As `OPENING`, for the peer's bytes: a TLS record or an HTTP/2 frame header, which has no preface.
+pub const OPENING_PEER: u32 = 7;
+
+/// Bytes that may be scanned without a find before a connection of unknown kind is given up as foreign. Several times the
+/// longest distance between two headers of an endpoint with the usual 16 KiB frames.
+const SCAN_LIMIT: u32 = 256 * 1024;
+
 /// Longest unit: a frame header and eight bytes of GOAWAY.
 const UNIT: u32 = 17;
 
@@ -53,6 +60,8 @@ pub trait Sink {
     fn resynced(&mut self);
     /// What is known of the direction, for telling headers from other bytes.
     fn bounds(&self) -> Bounds;
+    /// What the other direction or an earlier byte decided: `FRAMES`, `RECORDS`, or `OPENING` when nothing did.
+    fn grammar(&self) -> u32;
 }
 
 /// State of a lane. Zero is a lane at the opening of a connection.
@@ -75,12 +84,14 @@ pub struct Lane {
     pub settings_left: u32,
     /// 1 while the lane holds data; unused lanes of a direction have 0.
     pub active: u32,
+    /// Bytes scanned since the alignment was lost.
+    pub scanned: u32,
     /// The header being completed or tried.
     pub header: FrameHeader,
     pub unit: [u8; 32],
 }
 
-const _: () = assert!(size_of::<Lane>() == 76);
+const _: () = assert!(size_of::<Lane>() == 80);
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +117,7 @@ impl Lane {
         self.left = 0;
         self.have = 0;
         self.settings_left = 0;
+        self.scanned = 0;
     }
 
     /// Walks one unit of `source` from `at` on, which it moves forward.
@@ -138,6 +150,7 @@ impl Lane {
             RECORDS => self.record(got, sink),
             SETTING => self.setting(got, sink),
             OPENING => self.opening(got, sink),
+            OPENING_PEER => self.opening_peer(got, sink),
             _ => self.frame(got, sink),
         };
         if used == 0 {
@@ -174,6 +187,21 @@ impl Lane {
         self.state = FOREIGN;
         sink.recognised(FOREIGN);
         3
+    }
+
+    /// The peer's first bytes: a handshake or alert record, or else a frame header (the client's bytes decide what is foreign).
+    #[inline(always)]
+    fn opening_peer<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
+        if got < 3 {
+            return 0;
+        }
+        let b = &self.unit;
+        if (b[0] == 22 || b[0] == 21) && b[1] == 3 && b[2] <= 4 {
+            self.state = RECORDS;
+            return self.record(got, sink);
+        }
+        self.state = FRAMES;
+        self.frame(got, sink)
     }
 
     #[inline(always)]
@@ -215,8 +243,7 @@ impl Lane {
         if got < HEADER_LEN {
             return 0;
         }
-        let b = &self.unit;
-        let header = FrameHeader::parse(&[b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]]);
+        let header = self.unit_header();
         let trying = self.state == TRYING;
         if !header.legal() || (trying && !plausible(&header, &sink.bounds())) {
             if !trying {
@@ -232,10 +259,10 @@ impl Lane {
         if trying {
             // The header that was tried is real: its frame counts too.
             let tried = self.header;
-            self.state = FRAMES;
-            sink.resynced();
+            self.found(FRAMES, sink);
             sink.frame(&tried, 0);
         }
+        let b = &self.unit;
         let word = |i: usize| u64::from(u32::from_be_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]));
         let value = match header.kind {
             Kind::RST_STREAM | Kind::WINDOW_UPDATE => word(9),
@@ -256,25 +283,39 @@ impl Lane {
     /// Tries one offset. Believed are: a header whose frame ends exactly where the piece ends, a header followed by another
     /// plausible one, and, on probation, a header whose frame reaches beyond the piece.
     #[inline(always)]
-    fn step_scan<S: Source, K: Sink>(&mut self, source: &S, at: &mut u32, available: u32, sink: &mut K) -> Step {
+    fn step_scan<S: Source, K: Sink>(
+        &mut self,
+        source: &S,
+        at: &mut u32,
+        available: u32,
+        sink: &mut K,
+    ) -> Step {
+        let grammar = sink.grammar();
         if available < HEADER_LEN {
             *at += available;
             return Step::Done;
         }
-        let bounds = sink.bounds();
+        if self.scanned > SCAN_LIMIT && grammar == OPENING {
+            self.state = FOREIGN;
+            sink.recognised(FOREIGN);
+            return Step::Done;
+        }
         if !source.load(*at, &mut self.unit, 0, HEADER_LEN) {
             return Step::Done;
         }
-        let b = &self.unit;
-        let header = FrameHeader::parse(&[b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]]);
-        if !plausible(&header, &bounds) {
+        self.scanned += 1;
+        if grammar != FRAMES && record_like(&self.unit) {
+            return self.try_record(source, at, available, sink);
+        }
+        let header = self.unit_header();
+        if grammar == RECORDS || !plausible(&header, &sink.bounds()) {
             *at += 1;
             return Step::More;
         }
         let end = HEADER_LEN + header.length;
         self.first = self.next.wrapping_add(*at);
         if end + HEADER_LEN > available && end != available {
-            // Too little to judge by: wait for what comes after it. Small frames cut by the piece's end are rare.
+            // Too little to judge by: the header that follows the frame will tell.
             self.header = header;
             self.state = TRYING;
             self.left = header.length;
@@ -285,16 +326,62 @@ impl Lane {
             if !source.load(*at + end, &mut self.unit, 0, HEADER_LEN) {
                 return Step::Done;
             }
-            let b = &self.unit;
-            let follower = FrameHeader::parse(&[b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]]);
-            if !plausible(&follower, &bounds) {
+            let follower = self.unit_header();
+            if !plausible(&follower, &sink.bounds()) {
                 *at += 1;
                 return Step::More;
             }
         }
         // Aligned: the header is read again as a frame, with its protocol fields.
-        self.state = FRAMES;
-        sink.resynced();
+        self.found(FRAMES, sink);
         Step::More
     }
+
+    /// A record header stands at `at`; it is believed when its record ends with the piece or beyond it, or when another one
+    /// follows. Three fixed bytes and a bounded length make a false find a matter of 2^-25 for each offset.
+    #[inline(always)]
+    fn try_record<S: Source, K: Sink>(
+        &mut self,
+        source: &S,
+        at: &mut u32,
+        available: u32,
+        sink: &mut K,
+    ) -> Step {
+        let end = 5 + ((u32::from(self.unit[3]) << 8) | u32::from(self.unit[4]));
+        self.first = self.next.wrapping_add(*at);
+        if end + 5 <= available {
+            if !source.load(*at + end, &mut self.unit, 0, 5) {
+                return Step::Done;
+            }
+            if !record_like(&self.unit) {
+                *at += 1;
+                return Step::More;
+            }
+        }
+        self.found(RECORDS, sink);
+        Step::More
+    }
+
+    #[inline(always)]
+    fn found<K: Sink>(&mut self, state: u32, sink: &mut K) {
+        self.state = state;
+        self.scanned = 0;
+        if sink.grammar() == OPENING {
+            sink.recognised(state);
+        }
+        sink.resynced();
+    }
+
+    #[inline(always)]
+    fn unit_header(&self) -> FrameHeader {
+        let b = &self.unit;
+        FrameHeader::parse(&[b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]])
+    }
+}
+
+/// Application data, legacy version 1.2, not empty and not longer than allowed: what an established TLS connection sends.
+#[inline(always)]
+fn record_like(b: &[u8; 32]) -> bool {
+    let length = (u32::from(b[3]) << 8) | u32::from(b[4]);
+    b[0] == 23 && b[1] == 3 && b[2] == 3 && length > 16 && length <= 16_384 + 2048
 }

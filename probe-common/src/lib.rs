@@ -10,7 +10,7 @@
 //!
 //! Reading order: `slot`, `direction`, `streams` (what is kept), `event`, `settings`, `loss` (what else crosses), then
 //! `http2` (frame headers), `lane` (one contiguous byte stream), `order` (TCP sequence order), `account` (what a frame
-//! means for the slot).
+//! means for the connection), `walk` (a whole segment, from its TCP header to its last frame).
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 
 pub mod account;
@@ -25,6 +25,7 @@ mod pod;
 pub mod settings;
 pub mod slot;
 pub mod streams;
+pub mod walk;
 
 /// Raised with every change to a type or to the meaning of a field in this crate. The object carries it (`settings`), and
 /// the loader refuses an object with another one.

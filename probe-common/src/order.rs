@@ -5,11 +5,25 @@
 //! where the other one found its first, nothing was missed and they become one. Otherwise frames in between were not seen:
 //! the direction is inexact, and says so.
 
-use crate::direction::Direction;
 use crate::lane::{FRAMES, Lane, RECORDS, SCANNING, TRYING};
 
 /// Lanes of a direction: the stream in order, and the islands behind up to three holes.
 pub const LANES: usize = 4;
+
+/// The lanes of one direction. Lane 0 is always the stream in order; `active` is 0 until its first sequence number is known.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lanes {
+    /// Gaps in the sequence, and gaps given up because there were too many at once.
+    pub holes: u64,
+    pub holes_abandoned: u64,
+    /// Joins over frames that were not seen.
+    pub missed: u64,
+    /// Active lanes besides lane 0.
+    pub islands: u32,
+    pub pad: u32,
+    pub lanes: [Lane; LANES],
+}
 
 /// The part of a segment that is new and the lane it continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +44,8 @@ pub fn distance(a: u32, b: u32) -> i32 {
 
 /// Finds the place of `len` bytes at `seq`; `None` when all of them were seen before.
 #[inline(always)]
-pub fn place(direction: &mut Direction, seq: u32, len: u32) -> Option<Place> {
-    let main = &direction.lanes[0];
+pub fn place(lanes: &mut Lanes, seq: u32, len: u32) -> Option<Place> {
+    let main = &lanes.lanes[0];
     let ahead = distance(seq, main.next);
     if ahead <= 0 {
         let skip = ahead.unsigned_abs();
@@ -40,11 +54,11 @@ pub fn place(direction: &mut Direction, seq: u32, len: u32) -> Option<Place> {
         }
         let mut len = len - skip;
         // Bytes that an island has are the island's.
-        if direction.islands != 0 {
+        if lanes.islands != 0 {
             let next = main.next;
             let mut i = 1;
             while i < LANES {
-                let island = &direction.lanes[i];
+                let island = &lanes.lanes[i];
                 let reach = distance(island.start, next);
                 if island.active != 0 && reach >= 0 && (reach as u32) < len {
                     len = reach as u32;
@@ -54,15 +68,15 @@ pub fn place(direction: &mut Direction, seq: u32, len: u32) -> Option<Place> {
         }
         return if len == 0 { None } else { Some(Place { lane: 0, skip, len }) };
     }
-    place_beyond_hole(direction, seq, len)
+    place_beyond_hole(lanes, seq, len)
 }
 
 #[inline(always)]
-fn place_beyond_hole(direction: &mut Direction, seq: u32, len: u32) -> Option<Place> {
+fn place_beyond_hole(lanes: &mut Lanes, seq: u32, len: u32) -> Option<Place> {
     let mut free = 0;
     let mut i = 1;
     while i < LANES {
-        let island = &direction.lanes[i];
+        let island = &lanes.lanes[i];
         if island.active == 0 {
             free = i;
         } else if distance(seq, island.start) >= 0 && distance(seq, island.next) <= 0 {
@@ -73,26 +87,27 @@ fn place_beyond_hole(direction: &mut Direction, seq: u32, len: u32) -> Option<Pl
     }
     if free == 0 {
         // More holes than lanes: the first hole is given up, and its island is the stream from now on.
-        direction.holes_abandoned += 1;
-        let nearest = nearest_island(direction);
-        adopt(direction, nearest, false);
+        lanes.holes_abandoned += 1;
+        let nearest = nearest_island(lanes);
+        adopt(lanes, nearest, false);
         free = nearest;
     }
-    direction.holes += 1;
-    direction.islands += 1;
-    direction.lanes[free & (LANES - 1)] = Lane { start: seq, next: seq, first: seq, state: SCANNING, active: 1, ..Lane::default() };
+    lanes.holes += 1;
+    lanes.islands += 1;
+    lanes.lanes[free & (LANES - 1)] =
+        Lane { start: seq, next: seq, first: seq, state: SCANNING, active: 1, ..Lane::default() };
     Some(Place { lane: free & (LANES - 1), skip: 0, len })
 }
 
 /// The island that begins first; only called when there is one.
 #[inline(always)]
-fn nearest_island(direction: &Direction) -> usize {
-    let next = direction.lanes[0].next;
+fn nearest_island(lanes: &Lanes) -> usize {
+    let next = lanes.lanes[0].next;
     let mut best = 1;
     let mut best_reach = i32::MAX;
     let mut i = 1;
     while i < LANES {
-        let island = &direction.lanes[i];
+        let island = &lanes.lanes[i];
         let reach = distance(island.start, next);
         if island.active != 0 && reach < best_reach {
             best = i;
@@ -105,18 +120,18 @@ fn nearest_island(direction: &Direction) -> usize {
 
 /// Joins lane 0 with the islands that it has reached. Returns true when frames between them were missed.
 #[inline(always)]
-pub fn join(direction: &mut Direction) -> bool {
+pub fn join(lanes: &mut Lanes) -> bool {
     let mut missed = false;
     let mut round = 1;
     while round < LANES {
-        if direction.islands == 0 {
+        if lanes.islands == 0 {
             break;
         }
-        let i = nearest_island(direction) & (LANES - 1);
-        if distance(direction.lanes[i].start, direction.lanes[0].next) > 0 {
+        let i = nearest_island(lanes) & (LANES - 1);
+        if distance(lanes.lanes[i].start, lanes.lanes[0].next) > 0 {
             break;
         }
-        missed |= adopt(direction, i, true);
+        missed |= adopt(lanes, i, true);
         round += 1;
     }
     missed
@@ -124,12 +139,12 @@ pub fn join(direction: &mut Direction) -> bool {
 
 /// Makes island `i` the stream in order. Returns true unless lane 0 proves that nothing lies between them unseen.
 #[inline(always)]
-fn adopt(direction: &mut Direction, i: usize, reached: bool) -> bool {
+fn adopt(lanes: &mut Lanes, i: usize, reached: bool) -> bool {
     let i = i & (LANES - 1);
-    let island = direction.lanes[i];
-    direction.lanes[i].active = 0;
-    direction.islands = direction.islands.saturating_sub(1);
-    let main = &mut direction.lanes[0];
+    let island = lanes.lanes[i];
+    lanes.lanes[i].active = 0;
+    lanes.islands = lanes.islands.saturating_sub(1);
+    let main = &mut lanes.lanes[0];
     let length = distance(island.next, main.next);
     if length <= 0 {
         return false;
@@ -153,6 +168,6 @@ fn adopt(direction: &mut Direction, i: usize, reached: bool) -> bool {
         // Both agree on where the tried header is, and lane 0 was sure.
         return false;
     }
-    direction.inexact += 1;
+    lanes.missed += 1;
     true
 }

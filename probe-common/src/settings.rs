@@ -21,7 +21,8 @@ pub struct Settings {
     pub armed: u32,
     /// 1: every frame header is also sent to the ring (for recordings).
     pub trace_frames: u32,
-    pub pad: u32,
+    /// Written by the kernel: highest index of `SLOTS` in use so far, plus one. Free slots are taken lowest first.
+    pub slots_used: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 32);

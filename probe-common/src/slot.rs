@@ -1,6 +1,8 @@
 //! One connection: the value of the memory-mapped `SLOTS` array.
 
 use crate::direction::Direction;
+use crate::lane::{Lane, OPENING_PEER, SCANNING};
+use crate::order::Lanes;
 use crate::streams::Streams;
 
 /// Linux `TASK_COMM_LEN`.
@@ -24,11 +26,39 @@ pub const ORIGIN_SEEDED: u32 = 1;
 pub const FAMILY_INET: u32 = 2;
 pub const FAMILY_INET6: u32 = 10;
 
+/// A connection and the walkers that feed it. The two are apart so that a walker can run while it reports.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slot {
+    pub connection: Connection,
+    /// The bytes on the wire, by TCP sequence number.
+    pub sent_lanes: Lanes,
+    pub received_lanes: Lanes,
+    /// The plaintext of a TLS connection, as the process hands it to its TLS library or gets it from there.
+    pub sent_plain: Lane,
+    pub received_plain: Lane,
+}
+
+impl Slot {
+    /// Prepares the walkers: for a connection whose first byte is still to come, or for one that was already open.
+    #[inline(always)]
+    pub fn prepare(&mut self, origin: u32) {
+        self.connection.origin = origin;
+        if origin == ORIGIN_SEEDED {
+            self.sent_lanes.lanes[0].state = SCANNING;
+            self.received_lanes.lanes[0].state = SCANNING;
+        } else {
+            self.received_lanes.lanes[0].state = OPENING_PEER;
+        }
+        self.received_plain.state = OPENING_PEER;
+    }
+}
+
 /// A connection. Identity is written once, before the socket's first segment is tracked (by the connect hook, or by user
 /// space for connections that were open before); `sent` by egress, `received` by ingress.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Slot {
+pub struct Connection {
     /// Socket cookie; 0 while the slot is free.
     pub cookie: u64,
     /// `connect()`, or the moment of seeding. CLOCK_MONOTONIC nanoseconds.
@@ -83,11 +113,14 @@ pub struct Slot {
     /// 1 after the ring until the peer is heard.
     pub rung: u32,
 
+    /// 1 when frames of that direction come from the process's plaintext.
+    pub sent_plain_used: u32,
+    pub received_plain_used: u32,
     pub sent: Direction,
     pub received: Direction,
     pub streams: Streams,
 }
 
-const _: () = assert!(size_of::<Slot>() % 8 == 0);
-// A slot is about one page: 8,192 connections cost 32 MiB.
-const _: () = assert!(size_of::<Slot>() <= 4096);
+const _: () = assert!(size_of::<Slot>().is_multiple_of(8));
+// Memory is bought for every slot at load: 8,192 of them may cost 36 MiB and no more.
+const _: () = assert!(size_of::<Slot>() <= 4608);

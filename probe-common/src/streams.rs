@@ -91,7 +91,8 @@ impl Streams {
         if sent & BEGUN == 0 {
             return true;
         }
-        let received = if self.received[index] & !FLAGS == sent & !FLAGS { self.received[index] & FLAGS } else { 0 };
+        let received =
+            if self.received[index] & !FLAGS == sent & !FLAGS { self.received[index] & FLAGS } else { 0 };
         if closed(sent, received) {
             return true;
         }

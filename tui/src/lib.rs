@@ -11,11 +11,17 @@
 //!
 //! Modules are listed in the order of that flow.
 
+pub mod cli;
+pub mod diag;
 pub mod model;
+pub mod probe;
+pub mod target;
 pub mod verdict;
 
 pub mod export;
+pub mod json;
 pub mod privileges;
-pub mod target;
 
 pub mod exit;
+pub mod run;
+pub mod start;

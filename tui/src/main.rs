@@ -1,5 +1,18 @@
 //! Parse, run, exit.
 
-fn main() -> std::process::ExitCode {
-    h2watch::exit::Exit::Success.into()
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use h2watch::cli::Cli;
+use h2watch::exit::Exit;
+
+fn main() -> ExitCode {
+    match h2watch::start::start(Cli::parse()) {
+        Ok(ending) => ending.into(),
+        Err(error) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "h2watch: {error:#}");
+            Exit::CouldNotTell.into()
+        }
+    }
 }

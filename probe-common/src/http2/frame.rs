@@ -1,7 +1,10 @@
 //! One frame header: nine bytes, big-endian (RFC 9113, section 4.1).
 
 /// Frame types by number (RFC 9113, section 11.2).
-#[expect(non_snake_case, reason = "a namespace of constants: an enum would have to reject the unknown types that the RFC allows")]
+#[expect(
+    non_snake_case,
+    reason = "a namespace of constants: an enum would have to reject the unknown types that the RFC allows"
+)]
 pub mod Kind {
     pub const DATA: u8 = 0x0;
     pub const HEADERS: u8 = 0x1;
@@ -86,7 +89,9 @@ impl FrameHeader {
             Kind::PRIORITY => self.stream != 0 && self.length == 5,
             Kind::RST_STREAM => self.stream != 0 && self.length == 4,
             Kind::SETTINGS => {
-                self.stream == 0 && self.length % 6 == 0 && (self.flags & flags::ACK == 0 || self.length == 0)
+                self.stream == 0
+                    && self.length.is_multiple_of(6)
+                    && (self.flags & flags::ACK == 0 || self.length == 0)
             }
             Kind::PING => self.stream == 0 && self.length == 8,
             Kind::GOAWAY => self.stream == 0 && self.length >= 8,

@@ -1,4 +1,139 @@
-//! What is watched: from a selector to processes, cgroups and their names.
+//! Whom to watch: selectors turned into cgroups to attach to and processes to follow.
 
+pub mod cgroup;
+pub mod command;
 pub mod identity;
+pub mod process;
 pub mod resolve;
+
+pub use command::Child;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::Selector;
+use cgroup::Hierarchy;
+
+/// What a selector means on this host.
+#[derive(Debug)]
+pub enum Target {
+    /// Processes by id.
+    Processes(Vec<u32>),
+    /// Processes by name, now and later.
+    Named(String),
+    /// Everything in a cgroup.
+    Cgroup(PathBuf),
+}
+
+impl Target {
+    /// Checks that what the selector names exists.
+    ///
+    /// # Errors
+    /// A process or cgroup that does not exist, or nothing to watch at all.
+    pub fn resolve(selector: &Selector, hierarchy: &Hierarchy) -> Result<Self> {
+        if selector.all {
+            return Ok(Self::Cgroup(hierarchy.mount().to_owned()));
+        }
+        if let Some(path) = &selector.cgroup {
+            return hierarchy.find(path).map(Self::Cgroup);
+        }
+        if let Some(comm) = &selector.comm {
+            return Ok(Self::Named(comm.clone()));
+        }
+        if selector.pids.is_empty() {
+            bail!(
+                "nothing to watch: name a process (--pid N), a cgroup (--cgroup PATH), the whole host (--all), or a command \
+                 to run (h2watch -- COMMAND)"
+            );
+        }
+        for &pid in &selector.pids {
+            if !process::exists(pid) {
+                bail!("there is no process {pid}: it may have ended; `pgrep -a NAME` finds its id");
+            }
+        }
+        Ok(Self::Processes(selector.pids.clone()))
+    }
+
+    /// The processes to follow now; `None` for a whole cgroup.
+    #[must_use]
+    pub fn processes(&self) -> Option<Vec<u32>> {
+        match self {
+            Self::Processes(pids) => Some(pids.clone()),
+            Self::Named(comm) => Some(process::named(comm)),
+            Self::Cgroup(_) => None,
+        }
+    }
+
+    /// The cgroups that hold the target now.
+    ///
+    /// # Errors
+    /// A process that ended meanwhile, when it was the only one.
+    pub fn cgroups(&self, hierarchy: &Hierarchy) -> Result<Vec<PathBuf>> {
+        let Some(pids) = self.processes() else {
+            return match self {
+                Self::Cgroup(path) => Ok(vec![path.clone()]),
+                _ => Ok(Vec::new()),
+            };
+        };
+        let mut paths = Vec::new();
+        let mut failed = None;
+        for pid in pids {
+            match hierarchy.of_process(pid) {
+                Ok(path) if !paths.contains(&path) => paths.push(path),
+                Ok(_) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        match (failed, paths.is_empty()) {
+            (Some(error), true) => Err(error),
+            _ => Ok(without_nested(paths)),
+        }
+    }
+
+    /// In words, for headers.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Processes(pids) => {
+                let names: Vec<String> = pids
+                    .iter()
+                    .map(|&pid| format!("{} ({pid})", process::comm(pid).unwrap_or_else(|| "?".to_owned())))
+                    .collect();
+                names.join(", ")
+            }
+            Self::Named(comm) => format!("processes named {comm}"),
+            Self::Cgroup(path) => format!("cgroup {}", path.display()),
+        }
+    }
+}
+
+/// A cgroup inside another one of the list is covered by it: attaching to both would count twice.
+fn without_nested(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.sort();
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in paths {
+        if !kept.iter().any(|outer| path.starts_with(outer)) {
+            kept.push(path);
+        }
+    }
+    kept
+}
+
+/// Reads a file of /proc with the process in the error.
+fn read_proc(pid: u32, file: &str) -> Result<String> {
+    let path = Path::new("/proc").join(pid.to_string()).join(file);
+    std::fs::read_to_string(&path)
+        .with_context(|| format!("reading {} (did process {pid} end?)", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_cgroups_are_attached_once() {
+        let paths = ["/a/b", "/a", "/ab", "/c/d"].map(PathBuf::from).to_vec();
+        assert_eq!(without_nested(paths), ["/a", "/ab", "/c/d"].map(PathBuf::from));
+    }
+}

@@ -1,5 +1,16 @@
 //! Is this connection healthy, and if not, why: one rule per file, pure.
 
+pub mod case;
+pub mod look;
+pub mod patience;
+pub mod policy;
+pub mod standing;
+
+pub use case::Case;
+pub use look::{next_look_ns, wants_tcp_facts};
+pub use policy::{Policy, StallAfter};
+pub use standing::Standing;
+
 use crate::model::sample::Nanos;
 use std::time::Duration;
 
@@ -88,6 +99,18 @@ pub enum Severity {
     /// Worth a look (`hung_server`, `goaway_ignored`).
     Warning,
     Critical,
+}
+
+impl Severity {
+    /// The word used everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::None => "none",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
 }
 
 /// A judgement with its evidence.

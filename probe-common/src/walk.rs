@@ -1,0 +1,132 @@
+//! A segment from its TCP header to its last frame, in three parts, so that the caller brings the loop: the kernel uses
+//! `bpf_loop` where it exists, everybody else an ordinary one.
+
+use crate::account::{Received, Sent};
+use crate::direction::{Direction, Segment, TCP_SYN};
+use crate::lane::{FOREIGN, OPENING, OPENING_PEER, Source, Step};
+use crate::order::{LANES, Lanes, Place, join, place};
+use crate::slot::{Connection, Slot, TRANSPORT_FOREIGN};
+
+/// Directions, as seen from the client.
+pub const SENT: u32 = 0;
+pub const RECEIVED: u32 = 1;
+
+impl Slot {
+    #[inline(always)]
+    fn parts(&mut self, direction: u32) -> (&mut Connection, &mut Lanes) {
+        if direction == SENT {
+            (&mut self.connection, &mut self.sent_lanes)
+        } else {
+            (&mut self.connection, &mut self.received_lanes)
+        }
+    }
+}
+
+impl Connection {
+    #[inline(always)]
+    fn direction(&mut self, direction: u32) -> &mut Direction {
+        if direction == SENT { &mut self.sent } else { &mut self.received }
+    }
+}
+
+/// Counts the segment and finds the part of its payload that is to be walked.
+#[inline(always)]
+pub fn begin(slot: &mut Slot, direction: u32, segment: &Segment, now_ns: u64) -> Option<Place> {
+    let (connection, lanes) = slot.parts(direction);
+    connection.direction(direction).segment(segment, now_ns);
+    if segment.flags & TCP_SYN != 0 {
+        start(lanes, segment.seq);
+    }
+    if segment.payload == 0 || connection.transport == TRANSPORT_FOREIGN {
+        return None;
+    }
+    if lanes.lanes[0].active == 0 {
+        start(lanes, segment.seq);
+    }
+    let holes_abandoned = lanes.holes_abandoned;
+    let place = place(lanes, segment.seq, segment.payload);
+    if lanes.holes_abandoned != holes_abandoned {
+        let highest = connection.highest_stream;
+        connection.direction(direction).mark_missed(highest);
+    }
+    place
+}
+
+/// The first sequence number of the direction is known.
+#[inline(always)]
+fn start(lanes: &mut Lanes, seq: u32) {
+    let lane = &mut lanes.lanes[0];
+    lane.start = seq;
+    lane.next = seq;
+    lane.first = seq;
+    lane.active = 1;
+}
+
+/// Walks one unit of `source`, the new part of the segment. Signals are added to `signals`.
+#[inline(always)]
+pub fn step<S: Source>(
+    slot: &mut Slot,
+    direction: u32,
+    lane: usize,
+    source: &S,
+    at: &mut u32,
+    now_ns: u64,
+    signals: &mut u32,
+) -> Step {
+    let lane = lane & (LANES - 1);
+    if direction == SENT {
+        let mut sink = Sent { connection: &mut slot.connection, now_ns, plain: false, signals: 0 };
+        let step = slot.sent_lanes.lanes[lane].step(source, at, &mut sink);
+        *signals |= sink.signals;
+        step
+    } else {
+        let mut sink = Received { connection: &mut slot.connection, now_ns, plain: false, signals: 0 };
+        let step = slot.received_lanes.lanes[lane].step(source, at, &mut sink);
+        *signals |= sink.signals;
+        step
+    }
+}
+
+/// Ends the walk of `place`: `walked` bytes of it were used.
+#[inline(always)]
+pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32) {
+    let (connection, lanes) = slot.parts(direction);
+    let highest = connection.highest_stream;
+    let lane = &mut lanes.lanes[place.lane & (LANES - 1)];
+    lane.next = lane.next.wrapping_add(place.len);
+    if walked < place.len && lane.state != FOREIGN {
+        // The frame budget ended before the bytes did.
+        if lane.state != OPENING && lane.state != OPENING_PEER && lane.aligned() {
+            let direction = connection.direction(direction);
+            direction.over_budget += 1;
+            direction.desyncs += 1;
+            direction.mark_missed(highest);
+        }
+        lane.scan();
+    }
+    if lanes.islands != 0 && join(lanes) {
+        connection.direction(direction).mark_missed(highest);
+    }
+}
+
+/// Walks a whole segment with an ordinary loop of at most `budget` steps; returns the signals.
+pub fn segment<S: Source>(
+    slot: &mut Slot,
+    direction: u32,
+    header: &Segment,
+    payload: impl FnOnce(Place) -> S,
+    now_ns: u64,
+    budget: u32,
+) -> u32 {
+    let Some(place) = begin(slot, direction, header, now_ns) else { return 0 };
+    let source = payload(place);
+    let (mut at, mut signals, mut steps) = (0, 0, 0);
+    while steps < budget {
+        if step(slot, direction, place.lane, &source, &mut at, now_ns, &mut signals) == Step::Done {
+            break;
+        }
+        steps += 1;
+    }
+    finish(slot, direction, &place, at);
+    signals
+}

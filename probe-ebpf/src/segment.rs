@@ -1,0 +1,154 @@
+//! A TCP segment of a watched socket, in either direction.
+
+use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_loop};
+use aya_ebpf::programs::SkBuffContext;
+use probe_common::account::{SIGNAL_RECOGNISED, SIGNAL_STALLED, SIGNAL_STIRRED};
+use probe_common::loss::{FRAME_BUDGET, UNREADABLE_SEGMENT};
+use probe_common::slot::{Slot, TRANSPORT_FOREIGN};
+use probe_common::walk::{self, SENT};
+use probe_common::event;
+
+use crate::emit;
+use crate::maps::{CONNECTIONS, SETTINGS, SLOTS, lost};
+use crate::packet;
+use crate::tally::{DONE, step_received, step_sent};
+
+/// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is at most three
+/// steps (header, one entry of SETTINGS, payload).
+const LOOP_STEPS: u32 = 1 << 15;
+/// And without: the verifier walks every round of an ordinary loop and keeps at most 8,192 branches open
+/// (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
+const BOUNDED_STEPS: u32 = 2048;
+
+/// A walk in progress; lives on the stack of the program.
+pub struct Walk {
+    skb: *mut __sk_buff,
+    /// Slot index, lane above it.
+    place: u64,
+    /// Offset of the new bytes in the packet, their number above it.
+    span: u64,
+    now_ns: u64,
+    at: u32,
+    signals: u32,
+}
+
+/// Finds the socket's slot, reads the headers and walks the new bytes with `walker`.
+#[inline(always)]
+pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut Walk)) {
+    // SAFETY: the helper takes the context of this program type.
+    let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+    // SAFETY: the value is copied at once.
+    let Some(index) = unsafe { CONNECTIONS.get(&cookie) }.copied() else { return };
+    let Some(slot) = SLOTS.get_ptr_mut(index) else { return };
+    let Some(parsed) = packet::parse(ctx) else {
+        lost(UNREADABLE_SEGMENT);
+        return;
+    };
+    // SAFETY: takes no argument.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: the slot is this socket's; the other direction's program writes other fields (see `Connection`).
+    let Some(place) = walk::begin(unsafe { &mut *slot }, DIRECTION, &parsed.segment, now_ns) else {
+        learn_local_address::<DIRECTION>(ctx, slot, parsed.ports);
+        return;
+    };
+    let mut walk = Walk {
+        skb: ctx.skb.skb,
+        place: u64::from(index) | (place.lane as u64) << 32,
+        span: u64::from(parsed.payload_at + place.skip) | u64::from(place.len) << 32,
+        now_ns,
+        at: 0,
+        signals: 0,
+    };
+    walker(&mut walk);
+    if walk.at < place.len {
+        lost(FRAME_BUDGET);
+    }
+    // SAFETY: as above.
+    walk::finish(unsafe { &mut *slot }, DIRECTION, &place, walk.at);
+    if walk.signals != 0 {
+        signal(index, cookie, slot, walk.signals);
+    }
+}
+
+/// The SYN, or the first bare ACK of a seeded socket, tells the local address: connect() runs before it is chosen.
+#[inline(always)]
+fn learn_local_address<const DIRECTION: u32>(ctx: &SkBuffContext, slot: *mut Slot, ports: (u16, u16)) {
+    // SAFETY: written once, by whichever direction comes first, with the same values.
+    let connection = unsafe { &mut (*slot).connection };
+    if connection.local_port != 0 {
+        return;
+    }
+    let sent = DIRECTION == SENT;
+    if packet::local_address(ctx, sent, &mut connection.local_addr) {
+        connection.local_port = if sent { ports.0 } else { ports.1 };
+    }
+}
+
+/// Tells user space what must not wait for its next look.
+#[inline(always)]
+fn signal(index: u32, cookie: u64, slot: *mut Slot, signals: u32) {
+    // SAFETY: reads of the slot that the caller found.
+    let connection = unsafe { &(*slot).connection };
+    if signals & SIGNAL_RECOGNISED != 0 && connection.transport == TRANSPORT_FOREIGN {
+        let _ = CONNECTIONS.remove(&cookie);
+        emit::event(event::FOREIGN, index, cookie, 0);
+        return;
+    }
+    if signals & SIGNAL_STALLED != 0 {
+        emit::event(event::STALLED, index, cookie, connection.unanswered());
+    }
+    if signals & SIGNAL_STIRRED == 0 {
+        return;
+    }
+    let Some(settings) = SETTINGS.get_ptr_mut(0) else { return };
+    // SAFETY: an array element, always there. Two CPUs may both ring: user space does not mind.
+    unsafe {
+        if (*settings).armed != 0 {
+            (*settings).armed = 0;
+            emit::event(event::STIRRED, index, cookie, 0);
+        }
+    }
+}
+
+/// One step; true when the bytes are used up.
+#[inline(always)]
+fn step<const DIRECTION: u32>(walk: &mut Walk) -> bool {
+    let result = if DIRECTION == SENT {
+        step_sent(walk.skb, walk.place, walk.span, walk.at, walk.now_ns)
+    } else {
+        step_received(walk.skb, walk.place, walk.span, walk.at, walk.now_ns)
+    };
+    walk.at = result as u32;
+    walk.signals |= (result >> 32) as u32 & 0xffff;
+    result & DONE != 0
+}
+
+unsafe extern "C" fn on_step<const DIRECTION: u32>(_index: u64, walk: *mut c_void) -> i64 {
+    // SAFETY: bpf_loop hands back the pointer that `looped` gave it.
+    i64::from(step::<DIRECTION>(unsafe { &mut *walk.cast::<Walk>() }))
+}
+
+/// Walks with `bpf_loop` (Linux 5.17).
+#[inline(always)]
+pub fn looped<const DIRECTION: u32>(walk: &mut Walk) {
+    let walk: *mut Walk = walk;
+    // SAFETY: the callback takes exactly this pointer, which outlives the call.
+    unsafe { bpf_loop(LOOP_STEPS, on_step::<DIRECTION> as *mut c_void, walk.cast(), 0) };
+}
+
+/// Walks with an ordinary loop.
+#[inline(always)]
+pub fn bounded<const DIRECTION: u32>(walk: &mut Walk) {
+    let mut n = 0;
+    while n < BOUNDED_STEPS {
+        if step::<DIRECTION>(walk) {
+            return;
+        }
+        n += 1;
+    }
+}

@@ -1,0 +1,173 @@
+//! What was typed. What it means is decided where it is used.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shows HTTP/2 client connections that take new streams while receiving no frames, and says why.
+///
+/// Reads frame headers only, never a header value or a body byte. Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and
+/// CAP_SYS_PTRACE), Linux 5.10 or newer and cgroup v2.
+#[derive(Debug, Parser)]
+#[command(name = "h2watch", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub mode: Option<Mode>,
+    #[command(flatten)]
+    pub watch: Watch,
+    /// Run this command in a cgroup of its own and watch it from its first packet; its exit status is passed on.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Everything but watching.
+#[derive(Debug, Subcommand)]
+pub enum Mode {
+    /// Look once, for scripts: exit status 0 healthy, 1 stalled, 2 could not tell.
+    Check(Check),
+    /// Watch a client, a server and a link that can be unplugged, all made for the purpose.
+    Demo(Demo),
+    /// Say what can be seen here, what not, and what to do about it: exit status 0, 1 or 2.
+    Doctor(Doctor),
+    #[command(hide = true)]
+    DemoTraffic,
+}
+
+/// Whom to watch.
+#[derive(Args, Clone, Debug, Default)]
+#[group(id = "selector", multiple = true)]
+pub struct Selector {
+    /// Watch this process (may be repeated).
+    #[arg(long = "pid", value_name = "PID", conflicts_with_all = ["cgroup", "all"])]
+    pub pids: Vec<u32>,
+    /// Watch every process with this name (Linux `comm`), also those that start later.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["cgroup", "all", "pids"])]
+    pub comm: Option<String>,
+    /// Watch a cgroup: a path below the cgroup v2 mount.
+    #[arg(long, value_name = "PATH", conflicts_with = "all")]
+    pub cgroup: Option<PathBuf>,
+    /// Watch the whole host (attaches to the root cgroup).
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// How to watch.
+#[derive(Args, Clone, Debug)]
+pub struct Watch {
+    #[command(flatten)]
+    pub selector: Selector,
+    #[command(flatten)]
+    pub thresholds: ThresholdArgs,
+    /// Time between two looks.
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
+    pub interval: Duration,
+    /// Stop after this time.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_for: Option<Duration>,
+    /// `auto`: the dashboard on a terminal, else one line for each event.
+    #[arg(long, value_enum, default_value_t = Output::Auto)]
+    pub output: Output,
+    /// Write lines to this file instead of standard output.
+    #[arg(short = 'o', value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// Connections that can be watched at once; each costs about 4 KiB of kernel memory.
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+}
+
+/// When a connection is stalled.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ThresholdArgs {
+    /// Silence after which unanswered streams are a stall.
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    pub stall_after: Duration,
+    /// Unanswered streams that make a stall.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub min_streams: u32,
+}
+
+/// One look.
+#[derive(Args, Clone, Debug)]
+pub struct Check {
+    #[command(flatten)]
+    pub selector: Selector,
+    #[command(flatten)]
+    pub thresholds: ThresholdArgs,
+    /// How long to look at most; a stall that is found ends it sooner.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_for: Option<Duration>,
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// The demonstration.
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    #[command(flatten)]
+    pub thresholds: ThresholdArgs,
+    /// Without a terminal: unplug the link after this time.
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    pub unplug_after: Duration,
+    /// Stop after this time.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub run_for: Option<Duration>,
+    #[arg(long, value_enum, default_value_t = Output::Auto)]
+    pub output: Output,
+    #[arg(short = 'o', value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+}
+
+/// The check-up.
+#[derive(Args, Clone, Debug)]
+pub struct Doctor {
+    /// Also say what can be seen of this process.
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// Every detail.
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    #[default]
+    Auto,
+    Table,
+    Json,
+}
+
+/// A time as humantime writes it: `3s`, `250ms`, `1m 30s`. Zero is refused: nothing here can happen in no time.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it like 3s or 250ms"))?;
+    if duration.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_keeps_its_own_flags() {
+        let cli =
+            Cli::try_parse_from(["h2watch", "--for", "10s", "--", "curl", "--http2", "-o", "x"]).unwrap();
+        assert_eq!(cli.command, ["curl", "--http2", "-o", "x"]);
+        assert_eq!(cli.watch.run_for, Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn selectors_exclude_each_other_and_zero_is_refused() {
+        assert!(Cli::try_parse_from(["h2watch", "--all", "--pid", "1"]).is_err());
+        assert!(Cli::try_parse_from(["h2watch", "--stall-after", "0s"]).is_err());
+        assert!(Cli::try_parse_from(["h2watch", "--min-streams", "0"]).is_err());
+    }
+}

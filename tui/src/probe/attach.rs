@@ -1,0 +1,408 @@
+//! Loads the programs and attaches them to cgroups.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf, Stack};
+use aya::programs::{
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramError,
+};
+use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
+use probe_common::loss;
+use probe_common::settings::{SCOPE_CGROUP, SCOPE_PROCESSES, Settings};
+use probe_common::slot::{COMM_LEN, Connection, FAMILY_INET, FAMILY_INET6, ORIGIN_SEEDED, Slot};
+
+use super::log::Diagnostics;
+use super::slots::FieldValue::{U32, U64};
+use super::slots::Mapped;
+use super::{Notice, Object, SlotId, read};
+use crate::diag::Socket;
+use crate::model::sample::{Losses, Reading};
+
+/// Which sockets of the attached cgroups are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All client sockets.
+    Cgroup,
+    /// Those of the processes given with `watch_process`.
+    Processes,
+}
+
+/// How the probe is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub max_connections: u32,
+    pub scope: Scope,
+    /// When the kernel rings by itself.
+    pub ring_after: Duration,
+    pub ring_min_streams: u32,
+}
+
+/// The loaded programs and their maps. Dropping it detaches everything.
+pub struct Probe {
+    bpf: Ebpf,
+    slots: Mapped<Slot>,
+    settings: Mapped<Settings>,
+    connections: HashMap<MapData, u64, u32>,
+    free: Stack<MapData, u32>,
+    processes: HashMap<MapData, u32, u32>,
+    losses: PerCpuArray<MapData, u64>,
+    events: RingBuf<MapData>,
+    logger: Option<EbpfLogger<Diagnostics>>,
+    diagnostics: Diagnostics,
+    walkers: Walkers,
+    degradations: Vec<String>,
+    attached: HashSet<u64>,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe").field("walkers", &self.walkers).finish_non_exhaustive()
+    }
+}
+
+/// Names of the cgroup_skb programs that this kernel accepted.
+#[derive(Clone, Copy, Debug)]
+struct Walkers {
+    egress: &'static str,
+    ingress: &'static str,
+}
+
+const LOOPED: Walkers = Walkers { egress: "egress", ingress: "ingress" };
+const BOUNDED: Walkers = Walkers { egress: "egress_bounded", ingress: "ingress_bounded" };
+
+impl Probe {
+    /// Loads the object into the kernel; nothing is attached yet.
+    ///
+    /// # Errors
+    /// The object does not fit, or the kernel refuses it; the error says which program and what the verifier said.
+    pub fn load(object: &Object, setup: &Setup) -> Result<Self> {
+        let entries = setup.max_connections;
+        let mut bpf = EbpfLoader::new()
+            .map_max_entries("SLOTS", entries)
+            .map_max_entries("CONNECTIONS", entries)
+            .map_max_entries("FREE", entries)
+            .load(&object.bytes)
+            .map_err(|error| {
+                anyhow::anyhow!("the kernel does not take the probe's maps: {}", chain(&error))
+            })?;
+        let mut degradations = Vec::new();
+        let walkers = load_walkers(&mut bpf, &mut degradations)?;
+        for name in ["connect4", "connect6"] {
+            let program: &mut CgroupSockAddr = program(&mut bpf, name)?;
+            program.load().map_err(|error| refused(name, &error))?;
+        }
+        let release: &mut CgroupSock = program(&mut bpf, "release")?;
+        release.load().map_err(|error| refused("release", &error))?;
+
+        let diagnostics = Diagnostics::default();
+        let logger = EbpfLogger::init_with_logger(&mut bpf, diagnostics.clone()).ok();
+        let slots = Mapped::new(map_fd(&bpf, "SLOTS")?, entries as usize)?;
+        let settings = Mapped::new(map_fd(&bpf, "SETTINGS")?, 1)?;
+        let mut probe = Self {
+            slots,
+            settings,
+            connections: HashMap::try_from(take(&mut bpf, "CONNECTIONS")?)?,
+            free: Stack::try_from(take(&mut bpf, "FREE")?)?,
+            processes: HashMap::try_from(take(&mut bpf, "PROCESSES")?)?,
+            losses: PerCpuArray::try_from(take(&mut bpf, "LOSSES")?)?,
+            events: RingBuf::try_from(take(&mut bpf, "EVENTS")?)?,
+            bpf,
+            logger,
+            diagnostics,
+            walkers,
+            degradations,
+            attached: HashSet::new(),
+        };
+        probe.prepare(setup)?;
+        Ok(probe)
+    }
+
+    fn prepare(&mut self, setup: &Setup) -> Result<()> {
+        let scope = match setup.scope {
+            Scope::Cgroup => SCOPE_CGROUP,
+            Scope::Processes => SCOPE_PROCESSES,
+        };
+        self.settings.set(offset_of!(Settings, scope), U32(scope));
+        let after = u64::try_from(setup.ring_after.as_nanos()).unwrap_or(u64::MAX);
+        self.settings.set(offset_of!(Settings, ring_after_ns), U64(after));
+        self.settings.set(offset_of!(Settings, ring_min_streams), U32(setup.ring_min_streams));
+        // Highest first, so that the lowest index is on top: only slots below `slots_used` are ever looked at.
+        for index in (0..setup.max_connections).rev() {
+            self.free.push(index, 0).context("filling the list of free slots")?;
+        }
+        Ok(())
+    }
+
+    /// Attaches to a cgroup (v2) directory, whole: its sub-cgroups are included. Attaching twice does nothing.
+    ///
+    /// # Errors
+    /// The directory is no cgroup, or the kernel refuses.
+    pub fn attach(&mut self, cgroup: &Path) -> Result<()> {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = File::open(cgroup).with_context(|| format!("opening the cgroup {}", cgroup.display()))?;
+        let inode = file.metadata().map(|meta| meta.ino()).unwrap_or_default();
+        if !self.attached.insert(inode) {
+            return Ok(());
+        }
+        let at = || format!("attaching to the cgroup {}", cgroup.display());
+        for (name, direction) in [
+            (self.walkers.egress, CgroupSkbAttachType::Egress),
+            (self.walkers.ingress, CgroupSkbAttachType::Ingress),
+        ] {
+            let program: &mut CgroupSkb = program(&mut self.bpf, name)?;
+            program.attach(&file, direction, CgroupAttachMode::Single).with_context(at)?;
+        }
+        for name in ["connect4", "connect6"] {
+            let program: &mut CgroupSockAddr = program(&mut self.bpf, name)?;
+            program.attach(&file, CgroupAttachMode::Single).with_context(at)?;
+        }
+        let release: &mut CgroupSock = program(&mut self.bpf, "release")?;
+        release.attach(&file, CgroupAttachMode::Single).with_context(at)?;
+        Ok(())
+    }
+
+    /// Adds a process to a `Scope::Processes` probe.
+    ///
+    /// # Errors
+    /// The map is full.
+    pub fn watch_process(&mut self, pid: u32) -> Result<()> {
+        self.processes.insert(pid, 1, 0).with_context(|| format!("process {pid} is one too many to watch"))
+    }
+
+    /// No more connections of this process are watched.
+    pub fn forget_process(&mut self, pid: u32) {
+        let _ = self.processes.remove(&pid);
+    }
+
+    /// Starts to watch a connection that was open already. Returns its slot, or `None` when it is watched already or there
+    /// is no free slot.
+    pub fn seed(&mut self, socket: &Socket, pid: u32, now_ns: u64) -> Option<SlotId> {
+        if self.connections.get(&socket.cookie, 0).is_ok() {
+            return None;
+        }
+        let index = self.free.pop(0).ok()?;
+        let mut slot = Slot::default();
+        slot.prepare(ORIGIN_SEEDED);
+        let settings = self.settings.read(0)?;
+        let connection = &mut slot.connection;
+        identify(connection, socket);
+        connection.cookie = socket.cookie;
+        connection.opened_ns = now_ns;
+        connection.tgid = pid;
+        connection.ring_after_ns = settings.ring_after_ns;
+        connection.ring_min_streams = settings.ring_min_streams;
+        // SAFETY: the slot is free: no program knows its index yet.
+        self.slots.update(index, |place| unsafe { place.write(slot) });
+        if index >= settings.slots_used {
+            self.settings.set(offset_of!(Settings, slots_used), U32(index + 1));
+        }
+        if self.connections.insert(socket.cookie, index, 0).is_err() {
+            self.free(index);
+            return None;
+        }
+        Some(index)
+    }
+
+    /// Every slot in use, as its index.
+    pub fn used(&self) -> impl Iterator<Item = SlotId> + '_ {
+        let used = self.settings.read(0).map_or(0, |settings| settings.slots_used);
+        (0..used.min(u32::try_from(self.slots.len()).unwrap_or(u32::MAX)))
+            .filter(|&index| self.slots.read_cookie(index) != 0)
+    }
+
+    /// Reads a slot; `None` when it is free.
+    #[must_use]
+    pub fn read(&self, slot: SlotId) -> Option<Reading> {
+        self.slots.read_settled(slot).and_then(|slot| read::reading(&slot))
+    }
+
+    /// Gives a slot back, after its last reading. The connection is no longer watched.
+    pub fn free(&mut self, slot: SlotId) {
+        if let Some(cookie) = self.slots.read(slot).map(|slot| slot.connection.cookie) {
+            if self.connections.get(&cookie, 0).is_ok_and(|index| index == slot) {
+                let _ = self.connections.remove(&cookie);
+            }
+            self.slots.zero(slot);
+            let _ = self.free.push(slot, 0);
+        }
+    }
+
+    /// Lets the kernel ring when the next stream is opened.
+    pub fn arm(&self) {
+        self.settings.set(offset_of!(Settings, armed), U32(1));
+    }
+
+    /// The next event, if there is one.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        loop {
+            let record = self.events.next()?;
+            if let Some(notice) = Notice::decode(&record) {
+                return Some(notice);
+            }
+        }
+    }
+
+    /// A descriptor of the ring, readable when there are events.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn events_fd(&self) -> Result<OwnedFd> {
+        self.events.as_fd().try_clone_to_owned().context("duplicating the descriptor of the event ring")
+    }
+
+    /// Sums of what was lost.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        let sum = |index| self.losses.get(&index, 0).map_or(0, |cpus| cpus.iter().sum());
+        Losses {
+            connections_full: sum(loss::CONNECTIONS_FULL),
+            ring_full: sum(loss::RING_FULL),
+            frame_budget: sum(loss::FRAME_BUDGET),
+            unreadable_segments: sum(loss::UNREADABLE_SEGMENT),
+            unassociated: sum(loss::UNASSOCIATED),
+            tls_objects_full: sum(loss::TLS_OBJECTS_FULL),
+            unreadable_memory: sum(loss::UNREADABLE_MEMORY),
+        }
+    }
+
+    /// What this kernel cannot do, one sentence each.
+    #[must_use]
+    pub fn degradations(&self) -> &[String] {
+        &self.degradations
+    }
+
+    /// What the kernel programs logged since the last call.
+    pub fn diagnostics(&mut self) -> Vec<String> {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+        self.diagnostics.take()
+    }
+}
+
+impl Mapped<Slot> {
+    fn read_cookie(&self, index: SlotId) -> u64 {
+        let mut cookie = 0;
+        // SAFETY: a read of one field of the element.
+        self.update(index, |slot| cookie = unsafe { (&raw const (*slot).connection.cookie).read_volatile() });
+        cookie
+    }
+}
+
+/// Addresses as `Connection` keeps them.
+fn identify(connection: &mut Connection, socket: &Socket) {
+    use std::net::IpAddr;
+    let bytes = |address: IpAddr| {
+        let mut bytes = [0; 16];
+        match address {
+            IpAddr::V4(v4) => bytes[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => bytes = v6.octets(),
+        }
+        bytes
+    };
+    connection.family = if socket.remote.is_ipv4() { FAMILY_INET } else { FAMILY_INET6 };
+    connection.local_addr = bytes(socket.local.ip());
+    connection.remote_addr = bytes(socket.remote.ip());
+    connection.local_port = socket.local.port();
+    connection.remote_port = socket.remote.port();
+    connection.comm = [0; COMM_LEN];
+}
+
+/// Loads the walkers with `bpf_loop`, or the bounded ones where the kernel refuses those.
+fn load_walkers(bpf: &mut Ebpf, degradations: &mut Vec<String>) -> Result<Walkers> {
+    // For testing the older kernels' walker on a newer one.
+    if std::env::var_os("H2WATCH_WALKER").is_some_and(|walker| walker == "bounded") {
+        load_pair(bpf, BOUNDED).map_err(|(name, error)| refused(name, &error))?;
+        degradations.push("H2WATCH_WALKER asks for the bounded frame walker".to_owned());
+        return Ok(BOUNDED);
+    }
+    match load_pair(bpf, LOOPED) {
+        Ok(()) => Ok(LOOPED),
+        Err((name, error)) => {
+            load_pair(bpf, BOUNDED).map_err(|(name, error)| refused(name, &error))?;
+            degradations.push(format!(
+                "this kernel does not take the unbounded frame walker ({}): segments with many frames are walked in part, \
+                 and counted (bpf_loop needs Linux 5.17)",
+                brief(name, &error)
+            ));
+            Ok(BOUNDED)
+        }
+    }
+}
+
+fn load_pair(bpf: &mut Ebpf, walkers: Walkers) -> Result<(), (&'static str, ProgramError)> {
+    for name in [walkers.egress, walkers.ingress] {
+        let program: &mut CgroupSkb = program(bpf, name).map_err(|_| (name, ProgramError::NotLoaded))?;
+        program.load().map_err(|error| (name, error))?;
+    }
+    Ok(())
+}
+
+fn program<'a, P>(bpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    let program = bpf.program_mut(name).with_context(|| format!("the probe object has no program {name}"))?;
+    program.try_into().with_context(|| format!("program {name} is of another kind"))
+}
+
+fn take(bpf: &mut Ebpf, name: &str) -> Result<Map> {
+    bpf.take_map(name).with_context(|| format!("the probe object has no map {name}"))
+}
+
+fn map_fd<'a>(bpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>> {
+    match bpf.map(name) {
+        Some(Map::Array(data)) => Ok(data.fd().as_fd()),
+        _ => bail!("the probe object has no array {name}"),
+    }
+}
+
+/// The error that says which program the kernel refused.
+fn refused(name: &'static str, error: &ProgramError) -> anyhow::Error {
+    anyhow::anyhow!("the kernel refuses the program {name}: {}", brief(name, error))
+}
+
+/// The telling part of a verifier log: it ends with a line of statistics.
+fn brief(_name: &str, error: &ProgramError) -> String {
+    if std::env::var_os("H2WATCH_VERIFIER_LOG").is_some() {
+        return chain(error);
+    }
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let telling = log
+                .lines()
+                .map(str::trim)
+                .rfind(|line| {
+                    !line.is_empty()
+                        && !line.starts_with("processed ")
+                        && !line.starts_with("verification time")
+                })
+                .unwrap_or_default();
+            format!("{io_error}; {telling}")
+        }
+        other => chain(other),
+    }
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,17 @@
+//! The kernel side, loaded: the only module that names aya.
+//!
+//! `object` is what is loaded, `attach` how, `slots` and `events` are the two ways in which facts come back, `read` turns
+//! them into a `Reading`. Everything is held by file descriptors of this process: when it ends, however it ends, the
+//! kernel removes it all.
+
+mod attach;
+mod events;
+mod log;
+mod object;
+mod read;
+mod slots;
+
+pub use attach::{Probe, Scope, Setup};
+pub use events::Notice;
+pub use object::{Object, provenance};
+pub use slots::SlotId;

@@ -1,0 +1,179 @@
+//! A slot, read: kernel counters as the facts that the model works with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use probe_common::direction::{Direction, OTHER_KIND};
+use probe_common::http2::Kind;
+use probe_common::lane::{SCANNING, TRYING};
+use probe_common::order::Lanes;
+use probe_common::slot::{
+    Connection, FAMILY_INET, ORIGIN_SEEDED, Slot, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS,
+};
+
+use crate::model::sample::{
+    Frames, Goaway, Nanos, Owner, Reading, Records, Settings, Streams, Traffic, Transport, View,
+};
+
+/// The RFC's initial values (RFC 9113, section 6.5.2).
+const DEFAULT_WINDOW: u32 = 65_535;
+const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
+
+/// Everything a slot says; `None` when it is free or holds something that is not HTTP/2.
+pub(super) fn reading(slot: &Slot) -> Option<Reading> {
+    let c = &slot.connection;
+    if c.cookie == 0 || c.transport == TRANSPORT_FOREIGN {
+        return None;
+    }
+    let tls = c.transport == TRANSPORT_TLS;
+    let view = match (tls, c.sent_plain_used != 0, c.received_plain_used != 0) {
+        (false, ..) | (true, true, true) => View::Frames,
+        (true, true, false) => View::Streams,
+        (true, false, _) => View::Records,
+    };
+    let by_records = view == View::Records;
+    Some(Reading {
+        id: c.cookie,
+        owner: Owner { pid: c.tgid, comm: text(&c.comm), ..Owner::default() },
+        local: address(c.family, &c.local_addr, c.local_port),
+        remote: address(c.family, &c.remote_addr, c.remote_port),
+        opened_ns: c.opened_ns,
+        seeded: c.origin == ORIGIN_SEEDED,
+        closed_ns: time(c.closed_ns),
+        transport: match c.transport {
+            TRANSPORT_H2C => Transport::H2c,
+            TRANSPORT_TLS => Transport::Tls,
+            _ => Transport::Unknown,
+        },
+        library: None,
+        view,
+        tls: None,
+        sent: traffic(&c.sent, &slot.sent_lanes, tls, view != View::Records),
+        received: traffic(&c.received, &slot.received_lanes, tls, view == View::Frames),
+        streams: streams(c, view),
+        first_unanswered_ns: if by_records {
+            (unanswered_records(c) > 0).then_some(c.first_unanswered_record_ns.max(c.last_heard_ns))
+        } else {
+            (c.unanswered() > 0).then_some(c.silent_since_ns())
+        },
+        first_without_answer_ns: (view == View::Frames && c.streams_opened > c.opened_at_last_answer)
+            .then_some(c.first_without_answer_ns.max(c.last_answer_ns)),
+        last_opened_ns: time(c.last_opened_ns),
+        last_heard_ns: time(c.last_heard_ns),
+        last_answer_ns: time(c.last_answer_ns),
+        unanswered_records: unanswered_records(c),
+        tcp: None,
+    })
+}
+
+fn unanswered_records(c: &Connection) -> u64 {
+    c.sent.records[3].saturating_sub(c.records_at_last_heard)
+}
+
+fn streams(c: &Connection, view: View) -> Streams {
+    if view == View::Records {
+        return Streams::default();
+    }
+    let horizon = c.sent.horizon.max(c.received.horizon);
+    let census = c.streams.census(c.highest_stream, horizon);
+    // What is received as records closes no stream: the client's own ends are all that is known.
+    let frames = view == View::Frames;
+    Streams {
+        opened: c.streams_opened,
+        in_flight: u64::from(census.in_flight),
+        without_answer: if frames { u64::from(census.without_answer) } else { 0 },
+        unanswered: c.unanswered(),
+        unanswered_by_streams: if frames {
+            c.streams_opened.saturating_sub(c.opened_at_last_answer)
+        } else {
+            0
+        },
+        abandoned: c.sent.abandoned,
+        opened_after_goaway: c.opened_after_goaway,
+        highest: c.highest_stream,
+        approximate: census.doubtful > 0 || c.streams_forgotten > 0 || !frames,
+    }
+}
+
+fn traffic(d: &Direction, lanes: &Lanes, tls: bool, frames: bool) -> Traffic {
+    let main = &lanes.lanes[0];
+    let count = |kind: u8| d.frames[kind as usize];
+    Traffic {
+        bytes: d.bytes,
+        segments: d.segments,
+        retransmits: d.retransmits,
+        frames: frames.then(|| Frames {
+            data: count(Kind::DATA),
+            headers: count(Kind::HEADERS),
+            priority: count(Kind::PRIORITY),
+            rst_stream: count(Kind::RST_STREAM),
+            settings: count(Kind::SETTINGS),
+            push_promise: count(Kind::PUSH_PROMISE),
+            ping: count(Kind::PING),
+            goaway: count(Kind::GOAWAY),
+            window_update: count(Kind::WINDOW_UPDATE),
+            continuation: count(Kind::CONTINUATION),
+            unknown: d.frames[OTHER_KIND],
+        }),
+        records: tls.then(|| Records {
+            handshake: d.records[2],
+            alert: d.records[1],
+            application: d.records[3],
+            application_bytes: d.record_bytes,
+        }),
+        data_bytes: d.data_bytes,
+        window_granted: d.window_granted,
+        last_data_ns: time(d.last_data_ns),
+        last_retransmit_ns: time(d.last_retransmit_ns),
+        last_ack_ns: time(d.last_ack_ns),
+        zero_window_ns: time(d.zero_window_ns),
+        fin_ns: time(d.fin_ns),
+        rst_ns: time(d.rst_ns),
+        last_frame_ns: time(d.last_frame_ns),
+        last_ping_ns: time(d.last_ping_ns),
+        last_ping_ack_ns: time(d.last_ping_ack_ns),
+        last_window_update_ns: time(d.last_window_update_ns),
+        pings: count(Kind::PING).saturating_sub(d.ping_acks),
+        ping_acks: d.ping_acks,
+        goaway: time(d.goaway_ns).map(|at_ns| Goaway {
+            at_ns,
+            last_stream: d.goaway_last_stream,
+            code: d.goaway_code,
+        }),
+        resets: d.resets,
+        last_reset_code: d.last_reset_code,
+        settings: (d.settings_seen != 0).then(|| Settings {
+            initial_window_size: if d.initial_window_seen != 0 {
+                d.initial_window_size
+            } else {
+                DEFAULT_WINDOW
+            },
+            max_frame_size: if d.max_frame_size != 0 { d.max_frame_size } else { DEFAULT_MAX_FRAME_SIZE },
+            max_concurrent_streams: (d.max_concurrent_seen != 0).then_some(d.max_concurrent_streams),
+        }),
+        resyncing: matches!(main.state, SCANNING | TRYING),
+        desyncs: d.desyncs,
+        resyncs: d.resyncs,
+        holes: lanes.holes,
+        holes_missed: lanes.missed + lanes.holes_abandoned,
+    }
+}
+
+/// 0 means never.
+fn time(ns: u64) -> Option<Nanos> {
+    (ns != 0).then_some(ns)
+}
+
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// IPv4-mapped IPv6 addresses are shown as what they are on the wire.
+fn address(family: u32, bytes: &[u8; 16], port: u16) -> SocketAddr {
+    let ip = if family == FAMILY_INET {
+        IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+    } else {
+        IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical()
+    };
+    SocketAddr::new(ip, port)
+}

@@ -1,0 +1,103 @@
+//! When to look next: on every tick, exactly when a waiting connection may become stalled, and, where the threshold is
+//! shorter than the tick, often enough that no silence begins unseen.
+//!
+//! A stream that is opened after a look cannot be stalled before the shortest threshold has passed. So it is enough to look
+//! once in that time while streams are being opened, and when none are, to let the kernel ring for the next one.
+
+use crate::model::sample::Nanos;
+
+/// Looks closer together than this are one look.
+const SHORTEST_NS: Nanos = 500_000;
+
+/// The pace of a run. All times are of the samples' clock.
+#[derive(Debug)]
+pub(super) struct Pace {
+    interval_ns: Nanos,
+    next_tick_ns: Nanos,
+    streams_opened: u64,
+}
+
+/// What to do until the next look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Look again at this time at the latest.
+    pub until_ns: Nanos,
+    /// Have the kernel ring when a stream is opened.
+    pub arm: bool,
+}
+
+impl Pace {
+    /// The first tick is one interval from now.
+    #[must_use]
+    pub(super) fn new(interval_ns: Nanos, now_ns: Nanos) -> Self {
+        Self { interval_ns, next_tick_ns: now_ns + interval_ns, streams_opened: 0 }
+    }
+
+    /// True once for each interval: the outputs are drawn.
+    pub(super) fn tick(&mut self, now_ns: Nanos) -> bool {
+        if now_ns < self.next_tick_ns {
+            return false;
+        }
+        // Ticks that were slept through are not made up for.
+        self.next_tick_ns = (self.next_tick_ns + self.interval_ns).max(now_ns + self.interval_ns / 2);
+        true
+    }
+
+    /// After a look at `now_ns` that counted `streams_opened` in total.
+    pub(super) fn rest(
+        &mut self,
+        now_ns: Nanos,
+        streams_opened: u64,
+        deadline: Option<Nanos>,
+        shortest_ns: Nanos,
+    ) -> Rest {
+        let stirred = std::mem::replace(&mut self.streams_opened, streams_opened) != streams_opened;
+        let short = shortest_ns < self.interval_ns;
+        let busy = short && (stirred || deadline.is_some());
+        let mut until_ns = self.next_tick_ns;
+        if let Some(deadline) = deadline {
+            until_ns = until_ns.min(deadline);
+        }
+        if busy {
+            until_ns = until_ns.min(now_ns + shortest_ns);
+        }
+        Rest { until_ns: until_ns.max(now_ns + SHORTEST_NS), arm: short && !busy }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    #[test]
+    fn a_long_threshold_needs_no_ring_and_no_extra_looks() {
+        let mut pace = Pace::new(250 * MS, 0);
+        assert_eq!(pace.rest(0, 10, None, 3000 * MS), Rest { until_ns: 250 * MS, arm: false });
+        assert_eq!(pace.rest(0, 20, Some(90 * MS), 3000 * MS), Rest { until_ns: 90 * MS, arm: false });
+    }
+
+    #[test]
+    fn a_short_threshold_looks_as_often_while_streams_are_opened_and_rings_when_not() {
+        let mut pace = Pace::new(250 * MS, 0);
+        assert_eq!(pace.rest(0, 10, None, 5 * MS), Rest { until_ns: 5 * MS, arm: false });
+        assert_eq!(pace.rest(5 * MS, 10, None, 5 * MS), Rest { until_ns: 250 * MS, arm: true });
+        assert_eq!(pace.rest(9 * MS, 11, Some(11 * MS), 5 * MS), Rest { until_ns: 11 * MS, arm: false });
+    }
+
+    #[test]
+    fn a_past_deadline_does_not_spin() {
+        let mut pace = Pace::new(250 * MS, 0);
+        assert_eq!(pace.rest(100 * MS, 1, Some(0), 5 * MS).until_ns, 100 * MS + SHORTEST_NS);
+    }
+
+    #[test]
+    fn ticks_that_were_missed_are_not_made_up_for() {
+        let mut pace = Pace::new(250 * MS, 0);
+        assert!(!pace.tick(249 * MS));
+        assert!(pace.tick(250 * MS));
+        assert!(pace.tick(5000 * MS));
+        assert!(!pace.tick(5001 * MS));
+    }
+}

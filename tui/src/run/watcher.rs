@@ -1,0 +1,241 @@
+//! A target under watch: the probe attached to it, its processes followed, and samples of it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::clock;
+use crate::diag::{Namespaces, open_clients};
+use crate::model::sample::{Cookie, Owner, Reading, Sample};
+use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
+use crate::target::cgroup::Hierarchy;
+use crate::target::{Target, process};
+
+/// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
+const MAX_FACTS: usize = 512;
+
+/// What is needed to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub max_connections: u32,
+    pub stall_after: Duration,
+    pub min_streams: u32,
+}
+
+/// The watch itself.
+#[derive(Debug)]
+pub struct Watcher {
+    probe: Probe,
+    target: Target,
+    hierarchy: Hierarchy,
+    namespaces: Namespaces,
+    owners: HashMap<u32, Owner>,
+    followed: BTreeSet<u32>,
+    /// Sentences about what could not be seen, for the reader.
+    warnings: Vec<String>,
+}
+
+impl Watcher {
+    /// Loads the probe, attaches it, and then takes in the connections that are open already: in this order, so that none
+    /// slips through between the two.
+    ///
+    /// # Errors
+    /// No rights, no such target, or the kernel refuses.
+    pub fn start(target: Target, hierarchy: Hierarchy, settings: &Settings) -> Result<Self> {
+        let scope = if target.processes().is_some() { Scope::Processes } else { Scope::Cgroup };
+        let setup = Setup {
+            max_connections: settings.max_connections,
+            scope,
+            ring_after: settings.stall_after,
+            ring_min_streams: settings.min_streams,
+        };
+        let probe = Probe::load(&Object::find()?, &setup)?;
+        let mut watcher = Self {
+            probe,
+            target,
+            hierarchy,
+            namespaces: Namespaces::default(),
+            owners: HashMap::new(),
+            followed: BTreeSet::new(),
+            warnings: Vec::new(),
+        };
+        watcher.follow(true)?;
+        Ok(watcher)
+    }
+
+    /// Attaches to what the target consists of now, and seeds what it has open. Call it again for targets that grow.
+    ///
+    /// # Errors
+    /// The first call fails when nothing can be attached; later ones only note it.
+    pub fn follow(&mut self, first: bool) -> Result<()> {
+        if let Some(pids) = self.target.processes() {
+            for &pid in &pids {
+                self.probe.watch_process(pid)?;
+            }
+        }
+        for cgroup in self
+            .target
+            .cgroups(&self.hierarchy)
+            .or_else(|error| if first { Err(error) } else { Ok(Vec::new()) })?
+        {
+            self.probe.attach(&cgroup)?;
+        }
+        self.seed();
+        Ok(())
+    }
+
+    /// Takes in connections that were open before the probe was attached.
+    fn seed(&mut self) {
+        let pids: Vec<u32> = match &self.target {
+            Target::Cgroup(directory) => process::in_cgroup(directory),
+            other => other.processes().unwrap_or_default(),
+        };
+        let new: Vec<u32> = pids.into_iter().filter(|&pid| self.followed.insert(pid)).collect();
+        if new.is_empty() {
+            return;
+        }
+        let now_ns = clock::now_ns();
+        let (clients, errors) = open_clients(&mut self.namespaces, &new);
+        self.warnings.extend(errors.iter().map(|error| format!("{error:#}")));
+        for client in clients {
+            let Some(&pid) = client.pids.first() else { continue };
+            self.probe.seed(&client.socket, pid, now_ns);
+            self.owner(pid);
+        }
+    }
+
+    /// The next event of the kernel. Owners are looked up at once: a short-lived process may be gone at the next sample.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        let notice = self.probe.next_notice()?;
+        if let Notice::Opened(slot) = notice
+            && let Some(reading) = self.probe.read(slot)
+        {
+            self.owner(reading.owner.pid);
+        }
+        if let Notice::Foreign(slot) = notice {
+            self.probe.free(slot);
+        }
+        Some(notice)
+    }
+
+    /// One look at everything. `suspects`: connections whose TCP facts are wanted.
+    pub fn sample(&mut self, suspects: &dyn Fn(Cookie) -> bool) -> Sample {
+        let now_ns = clock::now_ns();
+        let mut readings = Vec::new();
+        let mut ended: Vec<SlotId> = Vec::new();
+        let used: Vec<SlotId> = self.probe.used().collect();
+        let mut facts_left = MAX_FACTS;
+        for slot in used {
+            let Some(mut reading) = self.probe.read(slot) else {
+                // Foreign, and its event was lost.
+                ended.push(slot);
+                continue;
+            };
+            if reading.closed_ns.is_some() {
+                ended.push(slot);
+            } else if facts_left > 0 && (reading.first_unanswered_ns.is_some() || suspects(reading.id)) {
+                facts_left -= 1;
+                self.add_facts(&mut reading);
+            }
+            reading.owner = self.owner(reading.owner.pid).clone_with(reading.owner);
+            readings.push(reading);
+        }
+        for slot in ended {
+            self.probe.free(slot);
+        }
+        Sample {
+            now_ns,
+            unix_ns: clock::unix_ns(),
+            readings,
+            losses: self.probe.losses(),
+            processes: Vec::new(),
+        }
+    }
+
+    fn add_facts(&mut self, reading: &mut Reading) {
+        if let Ok(facts) = self.namespaces.facts(reading.owner.pid, reading.id, reading.local, reading.remote)
+        {
+            reading.tcp = facts;
+        }
+    }
+
+    /// What /proc says of a process, once.
+    fn owner(&mut self, pid: u32) -> &Owner {
+        let hierarchy = &self.hierarchy;
+        self.owners.entry(pid).or_insert_with(|| Owner {
+            pid,
+            comm: process::comm(pid).unwrap_or_default(),
+            cgroup: hierarchy.path_of_process(pid).unwrap_or_default(),
+            ..Owner::default()
+        })
+    }
+
+    /// Lets go of what is known of processes that ended.
+    pub fn forget_ended(&mut self) {
+        let ended: Vec<u32> = self.owners.keys().copied().filter(|&pid| !process::exists(pid)).collect();
+        for pid in ended {
+            self.owners.remove(&pid);
+            self.followed.remove(&pid);
+            self.probe.forget_process(pid);
+        }
+        let alive: Vec<u32> = self.owners.keys().copied().collect();
+        self.namespaces.retain(alive);
+    }
+
+    /// True while something of the target is there.
+    #[must_use]
+    pub fn target_exists(&self) -> bool {
+        match &self.target {
+            Target::Processes(pids) => pids.iter().any(|&pid| process::exists(pid)),
+            Target::Named(_) | Target::Cgroup(_) => true,
+        }
+    }
+
+    /// True for targets whose processes come and go.
+    #[must_use]
+    pub fn target_grows(&self) -> bool {
+        !matches!(self.target, Target::Processes(_))
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.target.describe()
+    }
+
+    /// Lets the kernel ring for the next stream.
+    pub fn arm(&self) {
+        self.probe.arm();
+    }
+
+    /// Readable when there are events.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn events_fd(&self) -> Result<OwnedFd> {
+        self.probe.events_fd()
+    }
+
+    /// What limits this run, in sentences.
+    pub fn degradations(&mut self) -> Vec<String> {
+        let mut sentences = self.probe.degradations().to_vec();
+        self.warnings.extend(self.probe.diagnostics());
+        sentences.extend(self.warnings.iter().cloned());
+        sentences.dedup();
+        sentences
+    }
+
+    /// Processes and namespaces, for what acts on connections.
+    pub fn namespaces(&mut self) -> &mut Namespaces {
+        &mut self.namespaces
+    }
+}
+
+impl Owner {
+    /// What /proc said, or else what the probe itself knows (the process may be gone).
+    fn clone_with(&self, seen: Owner) -> Owner {
+        if self.comm.is_empty() { Owner { cgroup: self.cgroup.clone(), ..seen } } else { self.clone() }
+    }
+}

@@ -1,0 +1,99 @@
+//! `h2watch -- COMMAND`: a child in a cgroup of its own.
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result};
+use tokio::process::Child as Running;
+
+/// A command that runs in a given cgroup.
+#[derive(Debug)]
+pub struct Child {
+    running: Running,
+    pid: u32,
+}
+
+/// Where the child's standard output goes.
+#[derive(Debug)]
+pub enum ChildOutput {
+    /// To h2watch's own.
+    Inherit,
+    /// To h2watch's standard error, because h2watch's lines use standard output.
+    ToStderr,
+    /// Both streams into pipes, for the dashboard.
+    Piped,
+}
+
+impl Child {
+    /// Starts the command. It joins the cgroup before it becomes the command, so that its first packet is seen.
+    ///
+    /// # Errors
+    /// There is no such command, or the cgroup does not take it.
+    pub fn spawn(command: &[OsString], cgroup: &Path, output: &ChildOutput) -> Result<Self> {
+        let (program, arguments) = command.split_first().context("no command was given")?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        match output {
+            ChildOutput::Inherit => {}
+            ChildOutput::ToStderr => {
+                let stderr =
+                    std::io::stderr().as_fd().try_clone_to_owned().context("duplicating standard error")?;
+                command.stdout(Stdio::from(stderr));
+            }
+            ChildOutput::Piped => {
+                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            }
+        }
+        let procs = std::fs::OpenOptions::new()
+            .write(true)
+            .open(cgroup.join("cgroup.procs"))
+            .with_context(|| format!("opening the cgroup {}", cgroup.display()))?;
+        // SAFETY: the closure only calls write(2), which is async-signal-safe, on a descriptor that stays open.
+        unsafe {
+            command.pre_exec(move || rustix::io::write(&procs, b"0").map(drop).map_err(std::io::Error::from));
+        }
+        let running = tokio::process::Command::from(command)
+            .spawn()
+            .with_context(|| format!("starting {}", program.to_string_lossy()))?;
+        let pid = running.id().context("the command ended before it began")?;
+        Ok(Self { running, pid })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Waiting failed.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        self.running.wait().await.context("waiting for the command")
+    }
+
+    /// Passes a signal on.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    /// The output pipes, once.
+    pub fn take_output(
+        &mut self,
+    ) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
+        (self.running.stdout.take(), self.running.stderr.take())
+    }
+}
+
+/// The exit code that a shell would report: the status, or 128 + the signal.
+#[must_use]
+pub fn shell_code(status: ExitStatus) -> u8 {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    u8::try_from(code).unwrap_or(u8::MAX)
+}

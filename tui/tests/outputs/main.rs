@@ -1,0 +1,6 @@
+//! What people and programs get to see, from snapshots that are built by hand: no probe, no clock, no rights.
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod json;
