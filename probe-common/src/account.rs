@@ -162,7 +162,8 @@ impl Connection {
         if self.streams_opened == self.opened_at_last_answer {
             self.first_without_answer_ns = now_ns;
         }
-        // Identifiers rise by two in every client: a jump over a gap tells how many openings lay in it.
+        // Identifiers rise by two in every client: a jump over a gap tells how many openings lie in it. Should they arrive
+        // after all, they are not counted again.
         if self.sent.gap_pending != 0 {
             self.sent.gap_pending = 0;
             if self.highest_stream != 0 {
@@ -233,12 +234,19 @@ impl Sink for Sent<'_> {
         let connection = &mut *self.connection;
         connection.sent.count(header, value, self.now_ns);
         let stream = header.stream;
-        if header.kind == Kind::HEADERS && stream & 1 == 1 && stream > connection.highest_stream {
-            self.signals |= connection.open(stream, self.now_ns);
+        let mut mark = if header.ends_stream() { ENDED } else { 0 };
+        if header.kind == Kind::HEADERS && stream & 1 == 1 {
+            if stream > connection.highest_stream {
+                self.signals |= connection.open(stream, self.now_ns);
+            } else if stream > connection.first_stream {
+                // Trailers, or HEADERS out of a hole: counted when the hole was seen, entered into the table now.
+                mark |= BEGUN;
+            }
         }
-        if header.ends_stream() {
-            connection.streams.note_sent(stream, connection.highest_stream, ENDED);
-        } else if header.kind == Kind::RST_STREAM {
+        if mark != 0 {
+            connection.streams.note_sent(stream, connection.highest_stream, mark);
+        }
+        if header.kind == Kind::RST_STREAM {
             let (sent, received) = connection.streams.note_sent(stream, connection.highest_stream, RESET);
             if value == CANCEL && sent & BEGUN != 0 && received & BEGUN == 0 {
                 connection.sent.abandoned += 1;

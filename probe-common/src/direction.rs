@@ -132,6 +132,10 @@ impl Direction {
         if segment.flags & TCP_RST != 0 && self.rst_ns == 0 {
             self.rst_ns = now_ns;
         }
+        if segment.flags & TCP_SYN != 0 {
+            self.sequenced = 1;
+            self.sequence_end = segment.seq;
+        }
         if segment.payload == 0 {
             return;
         }

@@ -39,8 +39,8 @@ pub trait Source {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Copies `n` bytes (1 to 17) that begin at `at` to `unit[offset..]`; `offset` is at most 15. False: not readable.
-    fn load(&self, at: u32, unit: &mut [u8; 32], offset: u32, n: u32) -> bool;
+    /// Copies `n` bytes (1 to 17) that begin at `at` to `unit[offset..]`; `offset` is at most 16. False: not readable.
+    fn load(&self, at: u32, unit: &mut [u8; 40], offset: u32, n: u32) -> bool;
 }
 
 /// Who is told of each completed unit.
@@ -66,7 +66,7 @@ pub trait Sink {
 
 /// State of a lane. Zero is a lane at the opening of a connection.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Lane {
     /// TCP sequence number of the first byte that this lane was given.
     pub start: u32,
@@ -88,10 +88,28 @@ pub struct Lane {
     pub scanned: u32,
     /// The header being completed or tried.
     pub header: FrameHeader,
-    pub unit: [u8; 32],
+    pub unit: [u8; 40],
 }
 
-const _: () = assert!(size_of::<Lane>() == 80);
+const _: () = assert!(size_of::<Lane>() == 88);
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            start: 0,
+            next: 0,
+            first: 0,
+            state: OPENING,
+            left: 0,
+            have: 0,
+            settings_left: 0,
+            active: 0,
+            scanned: 0,
+            header: FrameHeader::default(),
+            unit: [0; 40],
+        }
+    }
+}
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +155,8 @@ impl Lane {
         if self.state == SCANNING {
             return self.step_scan(source, at, available, sink);
         }
-        let have = self.have & 15;
+        // Never more than 16, which the verifier cannot know.
+        let have = if self.have < UNIT { self.have } else { UNIT - 1 };
         let room = UNIT - have;
         let n = if available < room { available } else { room };
         if !source.load(*at, &mut self.unit, have, n) {
@@ -381,7 +400,7 @@ impl Lane {
 
 /// Application data, legacy version 1.2, not empty and not longer than allowed: what an established TLS connection sends.
 #[inline(always)]
-fn record_like(b: &[u8; 32]) -> bool {
+fn record_like(b: &[u8; 40]) -> bool {
     let length = (u32::from(b[3]) << 8) | u32::from(b[4]);
     b[0] == 23 && b[1] == 3 && b[2] == 3 && length > 16 && length <= 16_384 + 2048
 }

@@ -45,30 +45,35 @@ pub fn distance(a: u32, b: u32) -> i32 {
 /// Finds the place of `len` bytes at `seq`; `None` when all of them were seen before.
 #[inline(always)]
 pub fn place(lanes: &mut Lanes, seq: u32, len: u32) -> Option<Place> {
-    let main = &lanes.lanes[0];
-    let ahead = distance(seq, main.next);
-    if ahead <= 0 {
-        let skip = ahead.unsigned_abs();
-        if skip >= len {
-            return None;
-        }
-        let mut len = len - skip;
-        // Bytes that an island has are the island's.
-        if lanes.islands != 0 {
-            let next = main.next;
-            let mut i = 1;
-            while i < LANES {
-                let island = &lanes.lanes[i];
-                let reach = distance(island.start, next);
-                if island.active != 0 && reach >= 0 && (reach as u32) < len {
-                    len = reach as u32;
-                }
-                i += 1;
-            }
-        }
-        return if len == 0 { None } else { Some(Place { lane: 0, skip, len }) };
+    let next = lanes.lanes[0].next;
+    let ahead = distance(seq, next);
+    if ahead > 0 {
+        return place_beyond_hole(lanes, seq, len);
     }
-    place_beyond_hole(lanes, seq, len)
+    let skip = ahead.unsigned_abs();
+    if skip >= len {
+        return None;
+    }
+    let len = up_to_next_island(lanes, next, len - skip);
+    if len == 0 { None } else { Some(Place { lane: 0, skip, len }) }
+}
+
+/// Of `len` bytes at `from`, those before the next island: its bytes are the island's.
+#[inline(always)]
+fn up_to_next_island(lanes: &Lanes, from: u32, len: u32) -> u32 {
+    let mut len = len;
+    if lanes.islands != 0 {
+        let mut i = 1;
+        while i < LANES {
+            let island = &lanes.lanes[i];
+            let reach = distance(island.start, from);
+            if island.active != 0 && reach >= 0 && (reach as u32) < len {
+                len = reach as u32;
+            }
+            i += 1;
+        }
+    }
+    len
 }
 
 #[inline(always)]
@@ -81,7 +86,11 @@ fn place_beyond_hole(lanes: &mut Lanes, seq: u32, len: u32) -> Option<Place> {
             free = i;
         } else if distance(seq, island.start) >= 0 && distance(seq, island.next) <= 0 {
             let skip = distance(island.next, seq) as u32;
-            return if skip >= len { None } else { Some(Place { lane: i, skip, len: len - skip }) };
+            if skip >= len {
+                return None;
+            }
+            let len = up_to_next_island(lanes, island.next, len - skip);
+            return if len == 0 { None } else { Some(Place { lane: i, skip, len }) };
         }
         i += 1;
     }
@@ -92,6 +101,7 @@ fn place_beyond_hole(lanes: &mut Lanes, seq: u32, len: u32) -> Option<Place> {
         adopt(lanes, nearest, false);
         free = nearest;
     }
+    let len = up_to_next_island(lanes, seq, len);
     lanes.holes += 1;
     lanes.islands += 1;
     lanes.lanes[free & (LANES - 1)] =

@@ -111,7 +111,8 @@ impl Streams {
         false
     }
 
-    /// Notes flags of the sending direction. `highest` is the highest stream opened.
+    /// Notes flags of the sending direction. `highest` is the highest stream opened. With `BEGUN` a stream is opened whose
+    /// HEADERS come late, out of a hole that was filled.
     /// Returns the flags of both directions before, as (sent, received).
     #[inline(always)]
     pub fn note_sent(&mut self, stream: u32, highest: u32, flags: u8) -> (u8, u8) {
@@ -138,7 +139,7 @@ impl Streams {
         let s_flags = if s & !FLAGS == generation { s & FLAGS } else { 0 };
         let r_flags = if r & !FLAGS == generation { r & FLAGS } else { 0 };
         // One writer per array: only the direction that speaks stores.
-        if sent != 0 && s_flags & BEGUN != 0 {
+        if sent != 0 && (s_flags | sent) & BEGUN != 0 {
             self.sent[index] = generation | s_flags | sent;
         }
         if received != 0 {

@@ -43,11 +43,15 @@ pub fn begin(slot: &mut Slot, direction: u32, segment: &Segment, now_ns: u64) ->
     if lanes.lanes[0].active == 0 {
         start(lanes, segment.seq);
     }
-    let holes_abandoned = lanes.holes_abandoned;
+    let (holes, abandoned) = (lanes.holes, lanes.holes_abandoned);
     let place = place(lanes, segment.seq, segment.payload);
-    if lanes.holes_abandoned != holes_abandoned {
+    if lanes.holes != holes {
         let highest = connection.highest_stream;
-        connection.direction(direction).mark_missed(highest);
+        let direction = connection.direction(direction);
+        direction.gap_pending = 1;
+        if lanes.holes_abandoned != abandoned {
+            direction.mark_missed(highest);
+        }
     }
     place
 }

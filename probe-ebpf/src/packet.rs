@@ -114,16 +114,17 @@ impl Source for Payload {
     }
 
     #[inline(always)]
-    fn load(&self, at: u32, unit: &mut [u8; 32], offset: u32, n: u32) -> bool {
-        // The verifier wants to see both bounds right before the call: offset 0 to 15, n 1 to 17. The compiler knows them
+    fn load(&self, at: u32, unit: &mut [u8; 40], offset: u32, n: u32) -> bool {
+        // The verifier wants to see both bounds right before the call: offset 0 to 16, n 1 to 17. The compiler knows them
         // already and would leave the checks out; it must forget.
         // SAFETY: a local variable.
         let n = unsafe { core::ptr::read_volatile(&raw const n) };
-        let offset = offset & 15;
-        if n == 0 || n > 17 {
+        // SAFETY: a local variable.
+        let offset = unsafe { core::ptr::read_volatile(&raw const offset) };
+        if n == 0 || n > 17 || offset > 16 {
             return false;
         }
-        // SAFETY: offset + n is at most 32, the size of `unit`; the helper checks the source.
+        // SAFETY: offset + n is at most 33, less than the size of `unit`; the helper checks the source.
         unsafe {
             let to = unit.as_mut_ptr().add(offset as usize);
             bpf_skb_load_bytes(self.skb as *const c_void, self.at + at, to.cast(), n) == 0

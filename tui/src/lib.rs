@@ -19,8 +19,10 @@ pub mod target;
 pub mod verdict;
 
 pub mod export;
+pub mod hooks;
 pub mod json;
 pub mod privileges;
+pub mod reset;
 
 pub mod exit;
 pub mod run;

@@ -1,0 +1,188 @@
+//! TCP delivers segments twice, late and in any order; frames are counted once, or it is said that they were not.
+
+use proptest::prelude::*;
+
+use crate::script::{PREFACE, Wire, count, frame};
+use probe_common::walk::{RECEIVED, SENT};
+
+/// Responses: `n` streams of HEADERS and DATA with payloads of `size` bytes, ending with PINGs.
+fn responses(n: u32, size: usize) -> Vec<u8> {
+    let mut bytes = frame(4, 0, 0, &[]);
+    for i in 0..n {
+        let stream = 2 * i + 1;
+        // Bodies that look nothing like frames.
+        let body: Vec<u8> = (0..size).map(|k| (k as u8).wrapping_mul(37) | 0x80).collect();
+        bytes.extend(frame(1, 4, stream, &[0x88; 5]));
+        bytes.extend(frame(0, 1, stream, &body));
+    }
+    bytes.extend(frame(6, 1, 0, &[0; 8]));
+    bytes
+}
+
+fn requests(n: u32) -> Vec<u8> {
+    let mut bytes = [PREFACE, &frame(4, 0, 0, &[])].concat();
+    (0..n).for_each(|i| bytes.extend(frame(1, 5, 2 * i + 1, &[0x82; 11])));
+    bytes
+}
+
+/// Segments of `bytes` as (offset, length).
+fn cut(len: usize, size: usize) -> Vec<(usize, usize)> {
+    (0..len).step_by(size).map(|at| (at, size.min(len - at))).collect()
+}
+
+fn wire_with_streams(n: u32, seq: u32) -> Wire {
+    let mut wire = Wire::new(seq);
+    wire.deliver_cut(SENT, seq, &requests(n), &[]);
+    assert_eq!(wire.slot.connection.streams_opened, u64::from(n));
+    wire
+}
+
+fn deliver(wire: &mut Wire, seq: u32, bytes: &[u8], (at, len): (usize, usize)) {
+    wire.deliver(RECEIVED, seq.wrapping_add(u32::try_from(at).unwrap()), &bytes[at..at + len], 0);
+}
+
+#[test]
+fn a_lost_segment_that_comes_again_leaves_nothing_uncounted() {
+    let bytes = responses(60, 100);
+    for lost in 1..20 {
+        let mut wire = wire_with_streams(60, 7);
+        let segments = cut(bytes.len(), 300);
+        for (i, &segment) in segments.iter().enumerate() {
+            if i != lost {
+                deliver(&mut wire, 7, &bytes, segment);
+            }
+            if i == lost + 4 {
+                deliver(&mut wire, 7, &bytes, segments[lost]);
+            }
+        }
+        let (c, lanes) = (&wire.slot.connection, &wire.slot.received_lanes);
+        assert_eq!(lanes.holes, 1, "segment {lost}");
+        if lanes.missed == 0 {
+            assert_eq!(c.received.frames, count(&bytes), "segment {lost}");
+            assert_eq!(c.streams.census(c.highest_stream, 0).in_flight, 0, "segment {lost}");
+        } else {
+            assert!(c.received.gap_pending == 1 && c.received.horizon > 0, "segment {lost}");
+        }
+    }
+}
+
+#[test]
+fn most_holes_heal_exactly() {
+    let bytes = responses(200, 100);
+    let (mut exact, mut all) = (0, 0);
+    for lost in 1..60 {
+        let mut wire = wire_with_streams(200, 0);
+        let segments = cut(bytes.len(), 290);
+        for (i, &segment) in segments.iter().enumerate() {
+            if i != lost {
+                deliver(&mut wire, 0, &bytes, segment);
+            }
+            if i == lost + 7 {
+                deliver(&mut wire, 0, &bytes, segments[lost]);
+            }
+        }
+        all += 1;
+        exact += u32::from(wire.slot.received_lanes.missed == 0);
+    }
+    // What is missed is a header that the edge of the hole cuts in two: 9 of 119 bytes here.
+    assert!(exact * 100 >= all * 85, "{exact} of {all}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    // Segments in any order, some twice: never more frames than there are, all of them unless something was missed, and the
+    // stream is walked to its end.
+    #[test]
+    fn never_counted_twice(
+        order in Just((0usize..40).collect::<Vec<_>>()).prop_shuffle(),
+        again in proptest::collection::vec(0usize..40, 0..20),
+        size in 50usize..400,
+        window in 1usize..12,
+        seq in any::<u32>(),
+    ) {
+        let bytes = responses(50, 90);
+        let mut wire = wire_with_streams(50, seq);
+        let segments = cut(bytes.len(), size);
+        // A shuffle within a window, as a network does.
+        let mut sequence: Vec<usize> = (0..segments.len()).collect();
+        for chunk in sequence.chunks_mut(window) {
+            let key = |i: &usize| order.iter().position(|o| *o == i % 40);
+            chunk.sort_by_key(key);
+        }
+        for (n, &i) in sequence.iter().enumerate() {
+            deliver(&mut wire, seq, &bytes, segments[i]);
+            if let Some(&repeat) = again.get(n) {
+                // Something that was sent before, sent again.
+                let earlier = sequence[repeat % (n + 1)];
+                deliver(&mut wire, seq, &bytes, segments[earlier]);
+            }
+        }
+        let (c, lanes) = (&wire.slot.connection, &wire.slot.received_lanes);
+        let expected = count(&bytes);
+        for (kind, (&got, &want)) in c.received.frames.iter().zip(&expected).enumerate() {
+            prop_assert!(got <= want, "type {kind}: {got} of {want}");
+        }
+        if lanes.missed == 0 && lanes.holes_abandoned == 0 && c.received.desyncs == 0 {
+            prop_assert_eq!(c.received.frames, expected);
+        }
+        prop_assert_eq!(lanes.islands, 0);
+        prop_assert_eq!(lanes.lanes[0].next, seq.wrapping_add(u32::try_from(bytes.len()).unwrap()));
+        prop_assert_eq!(c.received.bytes, bytes.len() as u64);
+    }
+}
+
+#[test]
+fn overlapping_retransmissions_are_counted_once() {
+    let bytes = responses(30, 64);
+    let mut wire = wire_with_streams(30, u32::MAX - 500);
+    let seq = u32::MAX - 500;
+    for at in (0..bytes.len()).step_by(100) {
+        // Each segment repeats up to 150 bytes of the one before.
+        let from = at.saturating_sub(150);
+        deliver(&mut wire, seq, &bytes, (from, (at + 100).min(bytes.len()) - from));
+    }
+    assert_eq!(wire.slot.connection.received.frames, count(&bytes));
+    assert_eq!(wire.slot.received_lanes.holes, 0);
+}
+
+#[test]
+fn attached_in_the_middle_it_finds_its_step_and_counts_from_there() {
+    use probe_common::slot::{ORIGIN_SEEDED, TRANSPORT_H2C};
+    let bytes = responses(100, 700);
+    for from in (1..5000).step_by(37) {
+        let mut wire = Wire { slot: Box::default(), now_ns: 1 };
+        wire.slot.prepare(ORIGIN_SEEDED);
+        for segment in cut(bytes.len(), 1448).into_iter().filter(|&(at, _)| at >= 1448) {
+            let (at, len) = (segment.0 + from % 1448, segment.1);
+            if at + len <= bytes.len() {
+                deliver(&mut wire, 0, &bytes, (at, len));
+            }
+        }
+        let c = &wire.slot.connection;
+        assert_eq!(c.transport, TRANSPORT_H2C, "from {from}");
+        assert_eq!(c.received.resyncs, 1, "from {from}");
+        assert_eq!(c.received.desyncs, 0, "from {from}");
+        // One frame at most lies before the first header.
+        let all = 2 * 100 + 2;
+        let seen: u64 = c.received.frames.iter().sum();
+        let before = u64::try_from((1448 + from % 1448) / 723 * 2 + 3).unwrap();
+        assert!(seen + before + 4 >= all && seen < all, "from {from}: {seen} of {all}");
+    }
+}
+
+#[test]
+fn a_gap_in_what_is_sent_is_bridged_by_the_stream_identifiers() {
+    let bytes = requests(120);
+    let mut wire = Wire::new(0);
+    let segments = cut(bytes.len(), 200);
+    for (i, &(at, len)) in segments.iter().enumerate() {
+        // Five holes at once: more than there are lanes.
+        if ![2, 4, 6, 8, 10].contains(&i) {
+            wire.deliver(SENT, u32::try_from(at).unwrap(), &bytes[at..at + len], 0);
+        }
+    }
+    let c = &wire.slot.connection;
+    assert_eq!(c.streams_opened, 120);
+    assert!(wire.slot.sent_lanes.holes_abandoned > 0);
+}

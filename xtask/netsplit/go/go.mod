@@ -1,0 +1,3 @@
+module netsplit
+
+go 1.21

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// serve runs until its stdin ends. It prints the address of the link once everything listens.
+func serve(arguments []string) error {
+	flags := flag.NewFlagSet("serve", flag.ExitOnError)
+	control := flags.String("control", "", "path of the UNIX socket that takes `unplug` lines")
+	authority := flags.String("authority", "", "where to write the server's certificate (PEM)")
+	http1 := flags.Bool("http1", false, "offer HTTP/1.1 only")
+	delay := flags.Duration("delay", 0, "wait this long before each answer")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	server, err := listenTLS(*authority, *http1, *delay)
+	if err != nil {
+		return err
+	}
+	link, err := newLink(server)
+	if err != nil {
+		return err
+	}
+	if err := listenControl(*control, link); err != nil {
+		return err
+	}
+	fmt.Printf("%s\n", link.address())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// listenTLS starts the server and returns its address.
+func listenTLS(authority string, http1 bool, delay time.Duration) (string, error) {
+	certificate, pem, err := newCertificate()
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(authority, pem, 0o600); err != nil {
+		return "", err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			time.Sleep(delay)
+			io.WriteString(w, "ok\n")
+		}),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
+		// Clients that are reset in the handshake are part of the experiment, not news.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	if http1 {
+		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+	}
+	go server.ServeTLS(listener, "", "")
+	return listener.Addr().String(), nil
+}
+
+// listenControl answers each `unplug` line with the client addresses of the connections that were unplugged.
+func listenControl(path string, link *link) error {
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					if lines.Text() == "unplug" {
+						fmt.Fprintln(conn, strings.Join(link.unplug(), " "))
+					}
+				}
+			}()
+		}
+	}()
+	return nil
+}
