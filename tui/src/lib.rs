@@ -11,11 +11,10 @@
 //!
 //! Modules are listed in the order of that flow.
 
-pub mod cli;
-pub mod diag;
-pub mod model;
-pub mod probe;
 pub mod target;
+pub mod diag;
+pub mod probe;
+pub mod model;
 pub mod verdict;
 
 pub mod export;
@@ -24,6 +23,9 @@ pub mod json;
 pub mod privileges;
 pub mod reset;
 
+pub mod cli;
+pub mod demo;
 pub mod exit;
+pub mod privileges;
 pub mod run;
 pub mod start;
