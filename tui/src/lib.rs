@@ -20,7 +20,6 @@ pub mod verdict;
 pub mod export;
 pub mod hooks;
 pub mod json;
-pub mod privileges;
 pub mod reset;
 
 pub mod cli;
