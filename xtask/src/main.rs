@@ -4,6 +4,7 @@ mod bench;
 mod checkout;
 mod command;
 mod deny;
+mod deploy;
 mod guest;
 mod netsplit;
 mod probe;
@@ -38,6 +39,8 @@ enum Task {
     Accept(suites::AcceptOptions),
     /// Check licences, sources and advisories of the dependencies
     Deny,
+    /// Check deploy/ with the programs that will read it: Prometheus, Alertmanager, systemd, Kubernetes schemas
+    DeployCheck,
     /// Run h2watch on other kernels, in virtual machines
     Vm(vm::Options),
     /// Measure what watching costs and write docs/overhead.md (as root, on an idle machine)
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Test => suites::test(),
         Task::Accept(options) => suites::accept(&options),
         Task::Deny => deny::run(),
+        Task::DeployCheck => deploy::run(),
         Task::Vm(options) => vm::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Guest(options) => guest::run(&options),
