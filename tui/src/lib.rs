@@ -16,6 +16,7 @@ pub mod demo;
 pub mod diag;
 pub mod model;
 pub mod probe;
+pub mod record;
 pub mod target;
 pub mod verdict;
 
