@@ -11,19 +11,21 @@
 //!
 //! Modules are listed in the order of that flow.
 
-pub mod cli;
-pub mod demo;
+pub mod target;
 pub mod diag;
-pub mod model;
 pub mod probe;
 pub mod record;
-pub mod target;
+pub mod model;
 pub mod verdict;
 
+pub mod export;
 pub mod hooks;
 pub mod json;
 pub mod reset;
 
+pub mod cli;
+pub mod demo;
 pub mod exit;
+pub mod privileges;
 pub mod run;
 pub mod start;

@@ -2,7 +2,9 @@
 
 pub mod cgroup;
 pub mod command;
+pub mod identity;
 pub mod process;
+pub mod resolve;
 
 pub use command::Child;
 

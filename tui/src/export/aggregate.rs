@@ -1,0 +1,248 @@
+//! From snapshots to series: which group each connection belongs to, what it added since the last snapshot, and the counters
+//! that outlive connections. Bounded: groups by `limit`, per-connection state by the connections of the snapshot.
+
+use super::group::{Counted, ExemplarLabels, Group, GroupKey, Workload, cause_index, exemplar, wall_clock};
+use super::labels;
+use super::limit::{Admission, KEEP_IDLE_NS, Limit, OTHER};
+use crate::model::sample::{Cookie, Nanos};
+use crate::model::snapshot::{Change, Connection, Snapshot};
+use crate::verdict::{Cause, State};
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// How many values the open-ended labels may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelLimits {
+    pub destinations: usize,
+    pub workloads: usize,
+    /// (workload, destination) pairs; bounds the number of series, see `docs/metrics.md`.
+    pub pairs: usize,
+}
+
+impl LabelLimits {
+    /// Limits for `--max-destinations`.
+    #[must_use]
+    pub fn for_destinations(destinations: usize) -> Self {
+        Self { destinations, workloads: 64, pairs: destinations.saturating_mul(10).max(64) }
+    }
+}
+
+impl Default for LabelLimits {
+    fn default() -> Self {
+        Self::for_destinations(50)
+    }
+}
+
+/// Upper bounds of the stall histogram, in seconds: from a missed beat to the 15 to 17 minutes after which Linux gives up
+/// (tcp_retries2 = 15).
+pub(super) const STALL_BUCKETS: [f64; 11] = [0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1200.0];
+
+#[derive(Debug)]
+pub(super) struct Aggregate {
+    pub(super) groups: BTreeMap<Arc<GroupKey>, Group>,
+    seen: HashMap<Cookie, Seen>,
+    pub(super) workloads: Limit<Workload>,
+    pub(super) destinations: Limit<String>,
+    max_pairs: usize,
+    pub(super) pair_overflow: u64,
+    /// Pod uid and unit of the workloads that have a place.
+    pub(super) identities: BTreeMap<Workload, (String, String)>,
+    pub(super) stalls: [u64; Cause::ALL.len()],
+    pub(super) stall_durations: Vec<HistogramWithExemplars<ExemplarLabels>>,
+    round: u64,
+}
+
+/// What is remembered of one connection.
+#[derive(Debug)]
+struct Seen {
+    key: Arc<GroupKey>,
+    counted: Counted,
+    /// The server name was known when the key was made.
+    named: bool,
+    cause: Option<Cause>,
+    round: u64,
+}
+
+impl Aggregate {
+    pub(super) fn new(limits: LabelLimits) -> Self {
+        let durations = Cause::ALL.map(|_| HistogramWithExemplars::new(STALL_BUCKETS.into_iter()));
+        Self {
+            groups: BTreeMap::new(),
+            seen: HashMap::new(),
+            workloads: Limit::new(limits.workloads),
+            destinations: Limit::new(limits.destinations),
+            max_pairs: limits.pairs,
+            pair_overflow: 0,
+            identities: BTreeMap::new(),
+            stalls: [0; Cause::ALL.len()],
+            stall_durations: durations.into(),
+            round: 0,
+        }
+    }
+
+    pub(super) fn observe(&mut self, snapshot: &Snapshot, changes: &[Change]) {
+        let time = wall_clock(snapshot.unix_ns);
+        self.round += 1;
+        self.begin();
+        // Twice through the connections: those with a place keep it before newcomers ask for one.
+        for connection in &snapshot.connections {
+            self.keep_place(connection, snapshot.now_ns);
+        }
+        for connection in &snapshot.connections {
+            let key = self.place(connection, snapshot.now_ns);
+            self.add(connection, &key, snapshot.now_ns, time);
+            if let Some(group) = self.groups.get_mut(&key) {
+                group.gauge(connection, snapshot.now_ns);
+            }
+        }
+        for change in changes {
+            self.change(change, snapshot.now_ns, time);
+        }
+        let round = self.round;
+        self.seen.retain(|_, seen| seen.round == round);
+        self.expire(snapshot.now_ns);
+    }
+
+    fn begin(&mut self) {
+        self.groups.values_mut().for_each(Group::begin);
+        self.workloads.begin();
+        self.destinations.begin();
+    }
+
+    fn keep_place(&mut self, connection: &Connection, now_ns: Nanos) {
+        if let Some(seen) = self.seen.get(&connection.reading.id) {
+            let stalled = connection.verdict.state == State::Stalled;
+            self.workloads.count(&seen.key.workload, stalled, now_ns);
+            self.destinations.count(&seen.key.destination, stalled, now_ns);
+        }
+    }
+
+    /// The group of a connection: the one it had, unless something about it changed.
+    fn place(&mut self, connection: &Connection, now_ns: Nanos) -> Arc<GroupKey> {
+        let reading = &connection.reading;
+        let stalled = connection.verdict.state == State::Stalled;
+        let named = labels::server_name(reading).is_some();
+        if let Some(seen) = self.seen.get(&reading.id) {
+            let other = seen.key.destination == OTHER || seen.key.workload.comm == OTHER;
+            // A stalled connection must not hide in ~other: it asks again.
+            if seen.named == named && !(stalled && other) && self.groups.contains_key(&seen.key) {
+                return Arc::clone(&seen.key);
+            }
+        }
+        let known = self.seen.contains_key(&reading.id);
+        self.admit(labels::key(reading), connection, stalled, !known, now_ns)
+    }
+
+    fn admit(
+        &mut self,
+        mut key: GroupKey,
+        connection: &Connection,
+        urgent: bool,
+        newcomer: bool,
+        now_ns: Nanos,
+    ) -> Arc<GroupKey> {
+        match self.workloads.admit(&key.workload, urgent, now_ns) {
+            Admission::Placed => {}
+            Admission::Replaced(old) => {
+                self.identities.remove(&old);
+                self.groups.retain(|k, _| k.workload != old);
+            }
+            Admission::Full => {
+                self.workloads.overflow += u64::from(newcomer);
+                key.workload = Workload { comm: OTHER.to_owned(), container: String::new() };
+            }
+        }
+        match self.destinations.admit(&key.destination, urgent, now_ns) {
+            Admission::Placed => {}
+            Admission::Replaced(old) => self.groups.retain(|k, _| k.destination != old),
+            Admission::Full => {
+                self.destinations.overflow += u64::from(newcomer);
+                OTHER.clone_into(&mut key.destination);
+            }
+        }
+        self.identify(&key.workload, connection);
+        if self.groups.len() >= self.max_pairs && !self.groups.contains_key(&key) {
+            self.pair_overflow += u64::from(newcomer);
+            let workload = Workload { comm: OTHER.to_owned(), container: String::new() };
+            key = GroupKey { workload, destination: OTHER.to_owned() };
+        }
+        let key = Arc::new(key);
+        self.groups.entry(Arc::clone(&key)).or_default();
+        key
+    }
+
+    fn identify(&mut self, workload: &Workload, connection: &Connection) {
+        let owner = &connection.reading.owner;
+        if workload.comm != OTHER && (owner.pod_uid.is_some() || owner.unit.is_some()) {
+            let word = |w: &Option<String>| labels::bounded(w.as_deref().unwrap_or_default(), 128);
+            self.identities
+                .entry(workload.clone())
+                .or_insert_with(|| (word(&owner.pod_uid), word(&owner.unit)));
+        }
+    }
+
+    /// Counts what the connection added, in its present group, and remembers it for the next snapshot.
+    fn add(&mut self, connection: &Connection, key: &Arc<GroupKey>, now_ns: Nanos, time: Option<SystemTime>) {
+        let named = labels::server_name(&connection.reading).is_some();
+        let seen = self.seen.entry(connection.reading.id).or_insert_with(|| Seen {
+            key: Arc::clone(key),
+            counted: Counted::default(),
+            named,
+            cause: None,
+            round: 0,
+        });
+        seen.key = Arc::clone(key);
+        (seen.named, seen.round) = (named, self.round);
+        if connection.verdict.state == State::Stalled {
+            seen.cause = connection.verdict.cause;
+        }
+        if let Some(group) = self.groups.get_mut(key) {
+            group.used_ns = now_ns;
+            group.add(connection, &mut seen.counted, time);
+        }
+    }
+
+    fn change(&mut self, change: &Change, now_ns: Nanos, time: Option<SystemTime>) {
+        match change {
+            Change::Stalled(connection) => {
+                self.stalls[cause_index(connection.verdict.cause.unwrap_or(Cause::Unknown))] += 1;
+            }
+            Change::Recovered { connection, stalled_ns } => self.stall_ended(connection, *stalled_ns, time),
+            Change::Closed(connection) => {
+                let key = self.place(connection, now_ns);
+                self.add(connection, &key, now_ns, time);
+                if let Some(since_ns) = connection.stalled_since_ns {
+                    let end_ns = connection.reading.closed_ns.unwrap_or(now_ns);
+                    self.stall_ended(connection, end_ns.saturating_sub(since_ns), time);
+                }
+                self.seen.remove(&connection.reading.id);
+            }
+            // The others are in the snapshot as well, or are for other outputs.
+            _ => {}
+        }
+    }
+
+    fn stall_ended(&self, connection: &Connection, stalled_ns: Nanos, time: Option<SystemTime>) {
+        let id = connection.reading.id;
+        // After a recovery the verdict names no cause any more: it is the last one that was seen.
+        let cause = connection.verdict.cause.or_else(|| self.seen.get(&id)?.cause).unwrap_or(Cause::Unknown);
+        let seconds = super::seconds(stalled_ns);
+        self.stall_durations[cause_index(cause)].observe(seconds, Some(exemplar(id)), time);
+    }
+
+    fn expire(&mut self, now_ns: Nanos) {
+        self.workloads.expire(now_ns);
+        self.destinations.expire(now_ns);
+        self.groups.retain(|_, group| group.used_ns + KEEP_IDLE_NS >= now_ns);
+        let workloads = &self.workloads;
+        self.identities.retain(|workload, _| workloads.contains(workload));
+    }
+
+    /// Connections that are remembered: the open ones.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.seen.len()
+    }
+}

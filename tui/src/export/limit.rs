@@ -1,0 +1,154 @@
+//! Which values a label may have: the first `max`, until one has not been used for a while or a stalled newcomer needs its
+//! place. Everything else is counted under `~other`, so that the number of series has a bound whatever the traffic does.
+
+use crate::model::sample::Nanos;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// What stands for every value that has no place of its own.
+pub(super) const OTHER: &str = "~other";
+
+/// A value without connections keeps its place (and its counters) this long, so that a short restart does not break a graph.
+pub(super) const KEEP_IDLE_NS: Nanos = 600_000_000_000;
+
+/// The values that have a place.
+#[derive(Debug)]
+pub(super) struct Limit<T> {
+    max: usize,
+    places: HashMap<T, Place>,
+    /// Connections that found no place.
+    pub(super) overflow: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    used_ns: Nanos,
+    /// Open connections, and the stalled ones among them, counted anew at each snapshot.
+    open: u64,
+    stalled: u64,
+}
+
+/// Answer of [`Limit::admit`].
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admission<T> {
+    Placed,
+    /// It took the place of this value, whose series end.
+    Replaced(T),
+    Full,
+}
+
+impl<T: Hash + Eq + Clone + Ord> Limit<T> {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, places: HashMap::new(), overflow: 0 }
+    }
+
+    pub(super) fn contains(&self, value: &T) -> bool {
+        self.places.contains_key(value)
+    }
+
+    /// Starts the count of a new snapshot.
+    pub(super) fn begin(&mut self) {
+        for place in self.places.values_mut() {
+            (place.open, place.stalled) = (0, 0);
+        }
+    }
+
+    /// Counts one open connection of a value that has a place.
+    pub(super) fn count(&mut self, value: &T, stalled: bool, now_ns: Nanos) {
+        if let Some(place) = self.places.get_mut(value) {
+            place.used_ns = now_ns;
+            place.open += 1;
+            place.stalled += u64::from(stalled);
+        }
+    }
+
+    /// Gives `value` a place if there is one. `urgent`: it is stalled, so it may take a busy value's place.
+    pub(super) fn admit(&mut self, value: &T, urgent: bool, now_ns: Nanos) -> Admission<T> {
+        if self.contains(value) {
+            return Admission::Placed;
+        }
+        let mut replaced = None;
+        if self.places.len() >= self.max {
+            let Some(victim) = self.victim(urgent, now_ns) else { return Admission::Full };
+            self.places.remove(&victim);
+            replaced = Some(victim);
+        }
+        self.places.insert(value.clone(), Place { used_ns: now_ns, open: 1, stalled: u64::from(urgent) });
+        replaced.map_or(Admission::Placed, Admission::Replaced)
+    }
+
+    /// The value that is missed least: idle longest, or (for a stalled newcomer) the one with the fewest connections.
+    fn victim(&self, urgent: bool, now_ns: Nanos) -> Option<T> {
+        self.places
+            .iter()
+            .filter(|(_, place)| place.stalled == 0 && (place.open == 0 || urgent))
+            // Used in this very snapshot: its connections may not have been counted yet.
+            .filter(|(_, place)| urgent || place.used_ns + KEEP_IDLE_NS / 10 < now_ns)
+            .min_by(|(a, x), (b, y)| (x.open, x.used_ns, *a).cmp(&(y.open, y.used_ns, *b)))
+            .map(|(value, _)| value.clone())
+    }
+
+    /// Takes away the places that were not used for long.
+    pub(super) fn expire(&mut self, now_ns: Nanos) -> Vec<T> {
+        let idle: Vec<T> = self
+            .places
+            .iter()
+            .filter(|(_, place)| place.open == 0 && place.used_ns + KEEP_IDLE_NS < now_ns)
+            .map(|(value, _)| value.clone())
+            .collect();
+        for value in &idle {
+            self.places.remove(value);
+        }
+        idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Limit<&'static str> {
+        let mut limit = Limit::new(2);
+        assert_eq!(limit.admit(&"a", false, 1), Admission::Placed);
+        assert_eq!(limit.admit(&"b", false, 1), Admission::Placed);
+        limit
+    }
+
+    #[test]
+    fn the_first_ones_keep_their_place_while_they_are_used() {
+        let mut limit = full();
+        limit.begin();
+        limit.count(&"a", false, KEEP_IDLE_NS);
+        limit.count(&"b", false, KEEP_IDLE_NS);
+        assert_eq!(limit.admit(&"c", false, KEEP_IDLE_NS), Admission::Full);
+        assert!(!limit.contains(&"c"));
+    }
+
+    #[test]
+    fn a_newcomer_takes_an_idle_place() {
+        let mut limit = full();
+        limit.begin();
+        limit.count(&"a", false, KEEP_IDLE_NS);
+        assert_eq!(limit.admit(&"c", false, KEEP_IDLE_NS), Admission::Replaced("b"));
+    }
+
+    #[test]
+    fn a_stalled_newcomer_takes_the_least_used_place_but_no_stalled_one() {
+        let mut limit = full();
+        limit.begin();
+        limit.count(&"a", true, 5);
+        limit.count(&"b", false, 5);
+        limit.count(&"b", false, 5);
+        assert_eq!(limit.admit(&"c", true, 5), Admission::Replaced("b"));
+        assert_eq!(limit.admit(&"d", true, 5), Admission::Full, "a and c are stalled themselves");
+    }
+
+    #[test]
+    fn idle_places_expire() {
+        let mut limit = full();
+        limit.begin();
+        limit.count(&"a", false, KEEP_IDLE_NS + 2);
+        assert_eq!(limit.expire(KEEP_IDLE_NS + 2), ["b"]);
+        assert!(limit.contains(&"a"));
+    }
+}

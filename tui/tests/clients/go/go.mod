@@ -1,0 +1,3 @@
+module h2watch/client
+
+go 1.24

@@ -1,0 +1,186 @@
+//! Attached to a process that runs already, with connections that are open: in sync soon, nobody is called stalled, and
+//! from then on what happens is counted exactly.
+
+use crate::support::cgroup::Cgroup;
+use crate::support::compare::{counted, frames_of, number};
+use crate::support::link::Link;
+use crate::support::netns::Cable;
+use crate::support::oracle::{self, Exchange};
+use crate::support::programs::{Program, role};
+use crate::support::watch::Watch;
+use crate::support::{now_ns, servers, take_turns};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+const IN_SYNC_WITHIN: Duration = Duration::from_secs(2);
+const CONNECTIONS: usize = 4;
+
+fn steady(link: &Link) -> Vec<String> {
+    let mut arguments = ["2", "20000", "/bytes/20000"].map(str::to_owned).to_vec();
+    arguments.extend((0..CONNECTIONS).map(|_| link.address.to_string()));
+    role("steady", &arguments)
+}
+
+/// Starts the client, lets it run, attaches with `selector`, and compares what follows.
+fn attach_to_a_running_client(
+    link: &Link,
+    prepare: impl FnOnce(&mut Command),
+    selector: impl FnOnce(&Program) -> Vec<String>,
+) {
+    let mut client = Program::start_with(&steady(link), prepare);
+    client.hear("CONNECTED");
+    std::thread::sleep(Duration::from_secs(1));
+    let mut options: Vec<String> = selector(&client);
+    options.extend(["--interval".into(), "100ms".into()]);
+    let watch = Watch::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    wait_until_in_sync(&watch);
+
+    client.tell("pause");
+    client.hear("PAUSED");
+    let (before, counted_before) = (watch.fresh_snapshot(), counted(link));
+    client.tell("burst 250");
+    client.hear("BURST");
+    let (after, counted_after) = (watch.fresh_snapshot(), counted(link));
+    assert_exact_from_then_on(&by_address(&before), &by_address(&after), &counted_before, &counted_after);
+
+    client.tell("resume");
+    std::thread::sleep(Duration::from_secs(1));
+    let ended = watch.stop();
+    assert!(ended.of("stall").is_empty(), "false stall: {:#?}", ended.of("stall"));
+    assert!(ended.of("loss").is_empty(), "losses: {:?}", ended.of("loss"));
+}
+
+fn wait_until_in_sync(watch: &Watch) {
+    let ready_ns = now_ns();
+    let in_sync = |line: &Value| {
+        let list = line["connections"].as_array().filter(|list| list.len() == CONNECTIONS);
+        list.is_some_and(|list| {
+            list.iter().all(|c| c["resyncing"] == false && number(c, "streams_opened") > 0)
+        })
+    };
+    let line = watch.wait_for(SOON, "snapshot with every connection in sync", in_sync);
+    let after = Duration::from_nanos(line.at_ns.saturating_sub(ready_ns));
+    println!("in sync {after:?} after `ready`");
+    assert!(after <= IN_SYNC_WITHIN, "in sync after {after:?}");
+}
+
+fn by_address(snapshot: &Value) -> BTreeMap<String, &Value> {
+    let list = snapshot["connections"].as_array().expect("a list");
+    list.iter().map(|c| (c["local"].as_str().unwrap_or_default().to_owned(), c)).collect()
+}
+
+type Snapshots<'a> = BTreeMap<String, &'a Value>;
+
+fn assert_exact_from_then_on(
+    a: &Snapshots,
+    b: &Snapshots,
+    oracle_a: &[(String, Exchange)],
+    oracle_b: &[(String, Exchange)],
+) {
+    assert_eq!(oracle_a.len(), CONNECTIONS);
+    for ((client, then), (_, now)) in oracle_a.iter().zip(oracle_b) {
+        let (first, last) = (a[client], b[client]);
+        for (key, now, then) in [
+            ("frames_sent", &now.sent.frames, &then.sent.frames),
+            ("frames_received", &now.received.frames, &then.received.frames),
+        ] {
+            let watched = oracle::difference(&frames_of(last, key), &frames_of(first, key));
+            assert_eq!(watched, oracle::difference(now, then), "{key} on {client}, {last}");
+        }
+        let streams = number(last, "streams_opened") - number(first, "streams_opened");
+        assert_eq!(streams, now.sent.streams - then.sent.streams, "streams opened on {client}");
+        assert_eq!(number(last, "streams_in_flight"), 0, "{last}");
+        assert_eq!(last["seeded"], true, "{last}");
+    }
+}
+
+#[test]
+fn by_pid_to_a_running_client() {
+    let _turn = take_turns();
+    let cgroup = Cgroup::new("attach");
+    let link = Link::to(servers::start());
+    attach_to_a_running_client(
+        &link,
+        |c| cgroup.start_inside(c),
+        |client| vec!["--pid".into(), client.pid().to_string()],
+    );
+}
+
+#[test]
+fn by_pid_to_a_client_over_ipv6() {
+    let _turn = take_turns();
+    let cgroup = Cgroup::new("attach6");
+    let link = Link::to(servers::start_v6());
+    attach_to_a_running_client(
+        &link,
+        |c| cgroup.start_inside(c),
+        |client| vec!["--pid".into(), client.pid().to_string()],
+    );
+}
+
+#[test]
+fn by_pid_to_a_client_in_another_network_namespace() {
+    let _turn = take_turns();
+    let (cgroup, cable) = (Cgroup::new("netns"), Cable::new());
+    let address = cable.server.v4;
+    let bind = move |ip| TcpListener::bind(std::net::SocketAddr::new(ip, 0)).expect("a free port");
+    let server = servers::start_on(cable.server.inside(move || bind([127, 0, 0, 1].into())));
+    let listener = cable.server.inside(move || bind(address));
+    let link = cable.server.inside(move || Link::between(listener, server));
+    let prepare = |command: &mut Command| {
+        cgroup.start_inside(command);
+        cable.client.start_inside(command);
+    };
+    attach_to_a_running_client(&link, prepare, |client| vec!["--pid".into(), client.pid().to_string()]);
+}
+
+#[test]
+fn by_cgroup_to_a_running_client() {
+    let _turn = take_turns();
+    let cgroup = Cgroup::new("bycgroup");
+    let link = Link::to(servers::start());
+    let selector = |_: &Program| vec!["--cgroup".into(), cgroup.path().to_string_lossy().into_owned()];
+    attach_to_a_running_client(&link, |c| cgroup.start_inside(c), selector);
+}
+
+#[test]
+fn by_name_to_a_running_client() {
+    let _turn = take_turns();
+    let cgroup = Cgroup::new("byname");
+    let link = Link::to(servers::start());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let name = format!("h2wc{}", std::process::id());
+    let program = folder.path().join(&name);
+    std::os::unix::fs::symlink(std::env::current_exe().expect("a path"), &program).expect("a symbolic link");
+    // `env NAME=VALUE... PROGRAM` of the role, with the link instead of the program.
+    let mut words = steady(&link);
+    let this = words.iter().position(|word| word == "roles::play").expect("a role") - 1;
+    words[this] = program.to_string_lossy().into_owned();
+    let mut client = Program::start_with(&words, |c| cgroup.start_inside(c));
+    client.hear("CONNECTED");
+    let watch = Watch::start(&["--comm", &name, "--interval", "100ms"]);
+    wait_until_in_sync(&watch);
+    let ended = watch.stop();
+    assert_eq!(ended.connections().len(), CONNECTIONS);
+}
+
+/// Two processes in one cgroup, one of them selected: the other one's connections are not watched.
+#[test]
+fn by_pid_only_the_selected_process_is_watched() {
+    let _turn = take_turns();
+    let cgroup = Cgroup::new("selected");
+    let (link, other_link) = (Link::to(servers::start()), Link::to(servers::start()));
+    let mut client = Program::start_with(&steady(&link), |c| cgroup.start_inside(c));
+    let mut other = Program::start_with(&steady(&other_link), |c| cgroup.start_inside(c));
+    client.hear("CONNECTED");
+    other.hear("CONNECTED");
+    let watch = Watch::start(&["--pid", &client.pid().to_string(), "--interval", "100ms"]);
+    wait_until_in_sync(&watch);
+    let ended = watch.stop();
+    let pids: Vec<u64> = ended.connections().values().map(|c| number(c, "pid")).collect();
+    assert_eq!(pids, [u64::from(client.pid()); CONNECTIONS]);
+}

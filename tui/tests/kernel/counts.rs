@@ -1,0 +1,185 @@
+//! Exact counts on real clients over h2c: streams opened, RST_STREAMs and frames by type are those of an independent parser
+//! over the bytes that a link recorded, or those that the client says itself. No loss, no desync.
+
+use crate::support::compare::{Sums, assert_exact, assert_no_loss, frames_of, number};
+use crate::support::link::Link;
+use crate::support::oracle::Frames;
+use crate::support::programs::{installed, role};
+use crate::support::watch::{Ended, Watch};
+use crate::support::{servers, take_turns, tools};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// Watches a command from its first packet to its last.
+fn watch_to_the_end(words: &[String]) -> Ended {
+    let ended = Watch::run(&["--interval", "250ms"], words).end(LONG);
+    assert!(ended.status.success(), "{}: {}", words.join(" "), ended.errors);
+    assert!(ended.of("stall").is_empty(), "false stall: {:?}", ended.of("stall"));
+    assert_no_loss(&ended);
+    ended
+}
+
+/// Watches the command that `client` makes for the address of a recording link, and compares everything.
+fn assert_counts(server: SocketAddr, client: impl Fn(SocketAddr) -> Vec<String>) -> (Ended, Sums) {
+    let _turn = take_turns();
+    let link = Link::to(server);
+    let ended = watch_to_the_end(&client(link.address));
+    let sums = assert_exact(&ended.connections(), &link);
+    println!("{sums:?}");
+    (ended, sums)
+}
+
+fn h2load(arguments: &[&str]) -> (Ended, Sums) {
+    assert_counts(servers::start(), |address| {
+        let url = format!("http://{address}/bytes/100");
+        installed("h2load", &[arguments, &[url.as_str()]].concat())
+    })
+}
+
+#[test]
+fn h2load_with_ten_connections_and_ten_streams_at_a_time() {
+    let (ended, sums) = h2load(&["-n", "20000", "-c", "10", "-m", "10"]);
+    assert_eq!((sums.connections, sums.streams), (10, 20_000));
+    assert!(ended.errors.contains("20000 succeeded"), "h2load: {}", ended.errors);
+}
+
+#[test]
+fn h2load_with_ten_connections_and_one_stream_at_a_time() {
+    let (ended, sums) = h2load(&["-n", "20000", "-c", "10", "-m", "1"]);
+    assert_eq!((sums.connections, sums.streams), (10, 20_000));
+    assert!(ended.errors.contains("20000 succeeded"), "h2load: {}", ended.errors);
+}
+
+#[test]
+fn h2load_straight_to_the_server_agrees_with_its_own_count() {
+    let _turn = take_turns();
+    let url = format!("http://{}/bytes/100", servers::start());
+    let ended = watch_to_the_end(&installed("h2load", &["-n", "20000", "-c", "10", "-m", "10", &url]));
+    let opened: u64 = ended.connections().values().map(|c| number(c, "streams_opened")).sum();
+    assert_eq!(opened, 20_000);
+    assert!(ended.errors.contains("20000 succeeded"), "h2load: {}", ended.errors);
+}
+
+#[test]
+fn curl_with_parallel_transfers() {
+    let (_, sums) = assert_counts(servers::start(), |address| {
+        let urls: Vec<String> = (0..40).map(|i| format!("http://{address}/bytes/{}", i * 3001)).collect();
+        let options = [
+            "--silent",
+            "--http2-prior-knowledge",
+            "--parallel",
+            "--parallel-max",
+            "10",
+            "--output",
+            "/dev/null",
+        ];
+        let mut words = installed("curl", &options);
+        // One `--output` per URL.
+        words.truncate(words.len() - 2);
+        words.extend(urls.into_iter().flat_map(|url| [url, "--output".into(), "/dev/null".into()]));
+        words
+    });
+    assert_eq!(sums.streams, 40);
+}
+
+#[test]
+fn go_client() {
+    let (ended, sums) = assert_counts(servers::start(), |address| {
+        let url = format!("http://{address}/bytes/5000");
+        vec![tools::go_client().to_string_lossy().into_owned(), url, "1000".into(), "20".into()]
+    });
+    assert_eq!(ended.client()["succeeded"], 1000, "{}", ended.errors);
+    assert_eq!(sums.streams, 1000);
+}
+
+#[test]
+fn node_client_with_cancelled_streams_and_uploads() {
+    let (ended, sums) = assert_counts(servers::start(), |address| {
+        let script = tools::client_source("client.mjs");
+        installed("node", &[&script.to_string_lossy(), &format!("http://{address}"), "700", "15"])
+    });
+    let client = ended.client();
+    assert_eq!((&client["ended"], &client["cancelled"]), (&600.into(), &100.into()));
+    assert_eq!((sums.streams, sums.resets_sent), (700, 100));
+}
+
+#[test]
+fn python_client() {
+    let (ended, sums) = assert_counts(servers::start(), |address| {
+        let script = tools::client_source("client.py").to_string_lossy().into_owned();
+        let url = format!("http://{address}/bytes/3000");
+        vec![tools::python().to_string_lossy().into_owned(), script, url, "300".into(), "10".into()]
+    });
+    assert_eq!(ended.client()["succeeded"], 300);
+    assert_eq!(sums.streams, 300);
+}
+
+/// Uploads, downloads, trailers, refused and cancelled streams, CONTINUATION, PING, GOAWAY.
+fn mixed(server: SocketAddr) {
+    let (ended, sums) =
+        assert_counts(server, |address| role("mixed", &[address.to_string(), "1000".into(), "20".into()]));
+    let client = ended.client();
+    assert_eq!((&client["opened"], &client["cancelled"]), (&1000.into(), &200.into()));
+    assert_eq!(sums.streams, 1000);
+    let connections = ended.connections();
+    let connection = connections.values().next().expect("one connection");
+    let (sent, received) = (frames_of(connection, "frames_sent"), frames_of(connection, "frames_received"));
+    for kind in
+        ["data", "headers", "rst_stream", "settings", "ping", "goaway", "window_update", "continuation"]
+    {
+        assert!(sent.contains_key(kind), "the client sends {kind}: {sent:?}");
+    }
+    for kind in ["data", "headers", "rst_stream", "settings", "ping", "window_update"] {
+        assert!(received.contains_key(kind), "the server sends {kind}: {received:?}");
+    }
+    assert_eq!(number(connection, "streams_in_flight"), 0, "{connection}");
+}
+
+#[test]
+fn own_client_with_a_thousand_streams_of_mixed_sizes() {
+    mixed(servers::start());
+}
+
+#[test]
+fn own_client_over_ipv6() {
+    mixed(servers::start_v6());
+}
+
+#[test]
+fn nghttp_counts_the_same_as_it_prints_itself() {
+    let _turn = take_turns();
+    let server = servers::start();
+    let urls: Vec<String> = (0..20).map(|i| format!("http://{server}/bytes/{}", i * 1500)).collect();
+    let mut words = installed("nghttp", &["--verbose", "--null-out", "--continuation"]);
+    words.extend(urls);
+    let ended = watch_to_the_end(&words);
+    let connections = ended.connections();
+    let connection = connections.values().next().expect("one connection");
+    assert_eq!(frames_of(connection, "frames_sent"), printed_by_nghttp(&ended.errors, "send"));
+    assert_eq!(frames_of(connection, "frames_received"), printed_by_nghttp(&ended.errors, "recv"));
+}
+
+/// nghttp prints `[  0.001] send SETTINGS frame <length=12, ...>`.
+fn printed_by_nghttp(output: &str, direction: &str) -> Frames {
+    let mut frames = Frames::new();
+    for line in output.lines().filter(|line| line.contains(" frame <length=")) {
+        let Some((_, rest)) = line.split_once(&format!("] {direction} ")) else { continue };
+        let kind = rest.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+        *frames.entry(kind).or_insert(0) += 1;
+    }
+    frames
+}
+
+#[test]
+fn goaway_from_the_server_is_counted() {
+    let (ended, sums) = assert_counts(servers::start(), |address| {
+        let url = format!("http://{address}/goaway");
+        installed("curl", &["--silent", "--http2-prior-knowledge", &url])
+    });
+    assert_eq!(sums.streams, 1);
+    let connections = ended.connections();
+    let received = frames_of(connections.values().next().expect("one connection"), "frames_received");
+    assert!(received.contains_key("goaway"), "{received:?}");
+}

@@ -1,0 +1,5 @@
+//! Bad input and bad surroundings: a clear sentence, the right exit status, nothing left behind.
+
+mod attached;
+mod command;
+mod refusals;

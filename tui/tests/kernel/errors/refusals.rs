@@ -1,0 +1,146 @@
+//! What h2watch refuses: it says what is wrong, where, and what to do, and exits with 2.
+
+use crate::support::cgroup::{self, Cgroup};
+use crate::support::compare::{number, sum_below};
+use crate::support::programs::{Program, installed, role};
+use crate::support::servers;
+use crate::support::tools;
+use crate::support::watch::{self, Watch};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+const COULD_NOT_TELL: i32 = 2;
+
+/// Asserts a refusal: exit status 2, one of these words in the sentence, no panic.
+fn assert_refused(output: &Output, words: &[&str]) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    println!("{errors}");
+    assert_eq!(output.status.code(), Some(COULD_NOT_TELL), "stderr: {errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    for word in words {
+        assert!(errors.contains(word), "`{word}` is not in: {errors}");
+    }
+    assert!(errors.lines().count() <= 6, "a sentence, not a dump: {errors}");
+}
+
+fn run(options: &[&str]) -> Output {
+    watch::command(options).output().expect("h2watch starts")
+}
+
+/// A process number that nobody has.
+fn unknown_pid() -> String {
+    let mut child = Command::new("true").spawn().expect("true starts");
+    let pid = child.id().to_string();
+    child.wait().expect("true ends");
+    pid
+}
+
+#[test]
+fn an_unknown_pid() {
+    let pid = unknown_pid();
+    assert_refused(&run(&["--pid", &pid]), &[&pid]);
+}
+
+#[test]
+fn an_unknown_name() {
+    assert_refused(&run(&["--comm", "no-such-name"]), &["no-such-name"]);
+}
+
+#[test]
+fn a_cgroup_that_does_not_exist() {
+    assert_refused(&run(&["--cgroup", "/no/such/cgroup"]), &["/no/such/cgroup"]);
+}
+
+#[test]
+fn a_pid_that_exits_while_it_is_watched_ends_the_watch() {
+    let cgroup = Cgroup::new("exits");
+    let client = Program::start_with(&["sleep".to_owned(), "60".to_owned()], |c| cgroup.start_inside(c));
+    let watch = Watch::start(&["--pid", &client.pid().to_string()]);
+    let attached = cgroup.attached_programs();
+    drop(client);
+    let ended = watch.end(SOON);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
+    ended.summary();
+    cgroup::wait_until_freed(&attached);
+}
+
+#[test]
+fn without_root() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("our folder");
+    let program = folder.path().join("h2watch");
+    std::fs::copy(env!("CARGO_BIN_EXE_h2watch"), &program).expect("a copy");
+    let as_nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let output = Command::new(tools::program("setpriv"))
+        .args(as_nobody)
+        .arg(&program)
+        .args(["--output", "json", "--pid", &std::process::id().to_string()])
+        .current_dir("/")
+        .output()
+        .expect("setpriv starts");
+    assert_refused(&output, &["root"]);
+}
+
+#[test]
+fn without_cgroup_v2() {
+    let mount = cgroup::mount();
+    let script = format!("umount {} && exec \"$0\" --output json -- true", mount.display());
+    let output = Command::new(tools::program("unshare"))
+        .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_h2watch")])
+        .output()
+        .expect("unshare starts");
+    assert_refused(&output, &["cgroup"]);
+}
+
+#[test]
+fn an_object_that_is_none() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), b"not an object").expect("a temporary file");
+    let output =
+        watch::command(&["--", "true"]).env("H2WATCH_PROBE", file.path()).output().expect("h2watch starts");
+    assert_refused(&output, &[file.path().to_str().expect("an ASCII path")]);
+}
+
+/// 20 connections where 8 fit: the loss is said, and the eight are counted.
+#[test]
+fn a_full_connection_table_is_said() {
+    let server = servers::start().to_string();
+    let mut arguments = ["20", "5000", "/bytes/10"].map(str::to_owned).to_vec();
+    arguments.extend(std::iter::repeat_n(server, 20));
+    let watch = Watch::run(&["--max-connections", "8", "--interval", "200ms"], &role("steady", &arguments));
+    watch.wait_for_word(SOON, "CONNECTED");
+    let loss = watch.wait_for(SOON, "loss", |line| line["type"] == "loss");
+    assert!(sum_below(&loss.content, "connections_full") > 0, "{}", loss.content);
+    let snapshot = watch.fresh_snapshot();
+    let connections = snapshot["connections"].as_array().expect("a list");
+    assert_eq!(connections.len(), 8, "{snapshot}");
+    for connection in connections {
+        assert!(number(connection, "streams_opened") > 0, "{connection}");
+        assert_eq!(connection["verdict"] == "stalled", false, "{connection}");
+    }
+    assert_eq!(sum_below(&snapshot["losses"], "connections_full"), 12, "{snapshot}");
+    let ended = watch.stop();
+    assert!(ended.of("stall").is_empty(), "{:?}", ended.of("stall"));
+}
+
+#[test]
+fn a_pipe_gets_lines_without_escape_sequences() {
+    let url = format!("http://{}/bytes/10", servers::start());
+    let words = installed("curl", &["--silent", "--http2-prior-knowledge", &url]);
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_h2watch")).arg("--").args(words).output().expect("h2watch starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!output.stdout.is_empty(), "something is said");
+    assert!(!output.stdout.contains(&0x1b), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn arguments_that_contradict_each_other() {
+    for options in
+        [&["--pid", "1", "--", "true"][..], &["--stall-after", "soon", "--", "true"], &["--pid", "x"]]
+    {
+        assert_refused(&run(options), &[]);
+    }
+}

@@ -1,0 +1,29 @@
+//! What looks like silence and is none: for a whole minute nothing of it is flagged.
+
+use crate::support::programs::role;
+use crate::support::servers;
+use crate::support::watch::Watch;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One connection each: idle after an answered request; a single long poll without any answer; a stream with response
+/// HEADERS and no DATA; many of those; a long poll beside requests that are answered; a connection without any request.
+#[test]
+fn idle_connections_long_polls_and_quiet_streams_are_not_flagged_in_a_minute() {
+    let server: SocketAddr = servers::start();
+    let plans =
+        ["/bytes/10", "/hang", "/headers", "/headers,/headers,/headers,/headers", "/hang,+/bytes/10", ""];
+    let arguments: Vec<String> = plans.iter().map(|plan| format!("{server}={plan}")).collect();
+    let watch =
+        Watch::run(&["--interval", "1s", "--for", "60s", "--stall-after", "1s"], &role("quiet", &arguments));
+    watch.wait_until_ready();
+    watch.wait_for_word(Duration::from_secs(20), "SETTLED");
+    let ended = watch.end(Duration::from_secs(80));
+    assert!(ended.of("stall").is_empty(), "flagged: {:#?}", ended.of("stall"));
+    let last = *ended.of("snapshot").last().expect("a snapshot per interval");
+    let connections = last["connections"].as_array().expect("a list");
+    assert_eq!(connections.len(), plans.len(), "every connection is watched: {connections:#?}");
+    let verdicts: Vec<_> = connections.iter().map(|c| c["verdict"].as_str().unwrap_or_default()).collect();
+    assert!(!verdicts.contains(&"stalled"), "{verdicts:?}");
+    println!("after a minute: {verdicts:?}");
+}

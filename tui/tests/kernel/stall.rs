@@ -1,0 +1,172 @@
+//! A dead connection that goes on taking streams is flagged soon: in every one of 50 runs. When it should have been flagged
+//! is what the client itself says: the moment of its first stream since it last heard anything, plus `--stall-after`.
+
+use crate::support::compare::number;
+use crate::support::link::Link;
+use crate::support::programs::{self, role};
+use crate::support::watch::{Watch, signal_process};
+use crate::support::{servers, take_turns, wait_until};
+use rustix::process::Signal;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+
+const STALL_AFTER: Duration = Duration::from_millis(300);
+const ALLOWED: Duration = Duration::from_millis(50);
+const CONNECTIONS: usize = 5;
+const ROUNDS: usize = 10;
+const SOON: Duration = Duration::from_secs(10);
+
+/// Kills one connection at a time and revives it.
+trait Killer: Sync {
+    fn address(&self) -> SocketAddr;
+    fn kill(&self);
+    fn revive(&self);
+}
+
+impl Killer for Link {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+    fn kill(&self) {
+        self.unplug();
+    }
+    fn revive(&self) {
+        self.plug_in();
+    }
+}
+
+/// A server process and where it listens.
+struct Server(programs::Program, SocketAddr);
+
+impl Killer for Server {
+    fn address(&self) -> SocketAddr {
+        self.1
+    }
+    fn kill(&self) {
+        signal_process(self.0.pid(), Signal::STOP);
+    }
+    fn revive(&self) {
+        signal_process(self.0.pid(), Signal::CONT);
+    }
+}
+
+#[test]
+fn an_unplugged_link_is_flagged_in_each_of_50_runs() {
+    let _turn = take_turns();
+    let server = servers::start();
+    let links: Vec<Link> = (0..CONNECTIONS).map(|_| Link::to(server)).collect();
+    flag_each("unplugged link", &links);
+}
+
+#[test]
+fn a_stopped_server_is_flagged_in_each_of_50_runs() {
+    let _turn = take_turns();
+    let start = |_| {
+        let (program, address) = programs::server();
+        Server(program, address)
+    };
+    let servers: Vec<Server> = (0..CONNECTIONS).map(start).collect();
+    flag_each("stopped server", &servers);
+}
+
+/// One client with a connection to each; every 5 ms a stream on each, cancelled after 100 ms.
+fn flag_each<K: Killer>(what: &str, killers: &[K]) {
+    let mut arguments = vec!["5".to_owned(), "100".to_owned(), "/bytes/10".to_owned()];
+    arguments.extend(killers.iter().map(|killer| killer.address().to_string()));
+    let options = ["--stall-after", "300ms", "--interval", "250ms"];
+    let watch = Watch::run(&options, &role("steady", &arguments));
+    watch.wait_until_ready();
+    watch.wait_for_word(SOON, "CONNECTED");
+    let beyond = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for killer in killers {
+            let (watch, beyond) = (&watch, &beyond);
+            scope.spawn(move || {
+                (0..ROUNDS).for_each(|_| beyond.lock().unwrap().push(flag_once(watch, killer)))
+            });
+        }
+    });
+    let ended = watch.stop();
+    assert_eq!(ended.of("stall").len(), CONNECTIONS * ROUNDS, "one stall line per run");
+    judge(what, beyond.into_inner().unwrap());
+}
+
+/// Kills, waits for the line, revives, waits for recovery. How long after the threshold the line came, in milliseconds.
+fn flag_once(watch: &Watch, killer: &impl Killer) -> f64 {
+    let address = killer.address().to_string();
+    let is = |kind: &'static str| {
+        let address = address.clone();
+        move |line: &serde_json::Value| {
+            line["type"] == kind && line["connection"]["remote"] == address.as_str()
+        }
+    };
+    // It lives: some streams are answered between two runs.
+    let opened = |line: &serde_json::Value| {
+        let list = line["connections"].as_array()?;
+        let connection = list.iter().find(|c| c["remote"] == address.as_str())?;
+        (connection["verdict"] != "stalled").then(|| number(connection, "streams_opened"))
+    };
+    let start = watch.count();
+    watch.wait_after(start, SOON, "snapshot of a living connection", |line| {
+        opened(line).is_some_and(|n| n > 0)
+    });
+    let (from, said) = (watch.count(), watch.errors().len());
+    killer.kill();
+    let (next, stall) = watch.wait_after(from, SOON, "stall", is("stall"));
+    let first_ns = first_unheard_stream(watch, said, &address);
+    let connection = &stall.content["connection"];
+    assert_eq!(connection["verdict"], "stalled", "{connection}");
+    assert!(connection["cause"].is_string(), "a stall has a cause, `unknown` included: {connection}");
+    assert!(number(connection, "streams_unanswered") >= 2, "{connection}");
+    assert!(
+        !connection["evidence"].as_str().unwrap_or_default().is_empty(),
+        "a stall has evidence: {connection}"
+    );
+    killer.revive();
+    let (_, recover) = watch.wait_after(next, SOON, "recover", is("recover"));
+    assert!(number(&recover.content["connection"], "damage") > 0, "streams were opened while it was stalled");
+    let threshold_ns = first_ns + STALL_AFTER.as_nanos() as u64;
+    let by_the_client = (stall.at_ns as f64 - threshold_ns as f64) / 1e6;
+    // The client hears a little later than its kernel, so its silence may begin a stream later: the later one counts.
+    let by_h2watch = number(connection, "silence_ms") as f64 - STALL_AFTER.as_millis() as f64;
+    by_the_client.max(by_h2watch)
+}
+
+/// When the client opened its first stream since it last heard anything.
+fn first_unheard_stream(watch: &Watch, said: usize, address: &str) -> u64 {
+    let prefix = format!("SILENT {address} ");
+    wait_until(SOON, "the client notices the silence", || {
+        let errors = watch.errors();
+        errors[said..].lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())
+    })
+}
+
+fn judge(what: &str, mut beyond_ms: Vec<f64>) {
+    beyond_ms.sort_by(f64::total_cmp);
+    let at = |share: f64| beyond_ms[((beyond_ms.len() - 1) as f64 * share).round() as usize];
+    let (min, p50, p99, max) = (at(0.0), at(0.5), at(0.99), at(1.0));
+    println!(
+        "{what}: {} runs, beyond the threshold: min {min:.1} ms, p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms",
+        beyond_ms.len()
+    );
+    assert!(min > -5.0, "{what}: flagged {min:.1} ms too early");
+    assert!(
+        max <= ALLOWED.as_secs_f64() * 1e3,
+        "{what}: flagged {max:.1} ms after the threshold: {beyond_ms:.1?}"
+    );
+}
+
+/// Nothing rings here: the client opens two streams and waits. The tick finds it.
+#[test]
+fn a_client_that_opens_two_streams_and_waits_is_flagged_at_the_next_tick() {
+    let _turn = take_turns();
+    let server = servers::start();
+    let options = ["--stall-after", "300ms", "--interval", "100ms"];
+    let watch = Watch::run(&options, &role("quiet", &[format!("{server}=/hang,/hang")]));
+    let stall = watch.wait_for(SOON, "stall", |line| line["type"] == "stall");
+    let silence_ms = number(&stall.content["connection"], "silence_ms");
+    println!("two streams: flagged after {silence_ms} ms of silence, threshold 300 ms, interval 100 ms");
+    assert!((300..=450).contains(&silence_ms), "flagged after {silence_ms} ms");
+    assert_eq!(number(&stall.content["connection"], "streams_unanswered"), 2);
+}

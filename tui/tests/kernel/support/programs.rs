@@ -1,0 +1,86 @@
+//! Command lines of the programs that tests start: the clients of `tui/tests/clients`, and this test binary in one of its
+//! roles (see `roles`).
+
+use super::tools;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+/// A program from the PATH with arguments.
+pub(crate) fn installed(name: &str, arguments: &[&str]) -> Vec<String> {
+    let name = tools::program(name).to_string_lossy().into_owned();
+    std::iter::once(name).chain(arguments.iter().map(|&a| a.to_owned())).collect()
+}
+
+/// This test binary as `role` with `arguments`.
+pub(crate) fn role(role: &str, arguments: &[String]) -> Vec<String> {
+    let this = std::env::current_exe().expect("this program has a path").to_string_lossy().into_owned();
+    let settings = [
+        format!("{}={role}", crate::roles::ROLE),
+        format!("{}={}", crate::roles::ARGUMENTS, arguments.join(" ")),
+    ];
+    let mut all = installed("env", &[]);
+    all.extend(settings);
+    all.extend([this, "roles::play".into(), "--exact".into(), "--ignored".into(), "--nocapture".into()]);
+    all
+}
+
+/// A child process that is killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl Program {
+    pub(crate) fn start(words: &[String]) -> Self {
+        Self::start_with(words, |_| {})
+    }
+
+    pub(crate) fn start_with(words: &[String], prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", words[0]));
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, output }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Says one line to the program.
+    pub(crate) fn tell(&mut self, line: &str) {
+        use std::io::Write;
+        let input = self.child.stdin.as_mut().expect("piped");
+        writeln!(input, "{line}").and_then(|()| input.flush()).expect("the program reads its input");
+    }
+
+    /// What follows `word` on the next line that has it.
+    pub(crate) fn hear(&mut self, word: &str) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let n = self.output.read_line(&mut line).expect("the program prints text");
+            assert!(n > 0, "the program ended without saying `{word}`");
+            if let Some((_, rest)) = line.split_once(word) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP/2 server in a process of its own, which can be stopped with SIGSTOP.
+pub(crate) fn server() -> (Program, SocketAddr) {
+    let mut program = Program::start(&role("server", &[]));
+    let address = program.hear("SERVING ").parse().expect("an address");
+    (program, address)
+}

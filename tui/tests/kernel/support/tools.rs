@@ -1,0 +1,84 @@
+//! Where the programs are that tests use, and a clear sentence when one is missing. Installs nothing itself.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Go versions that `cargo xtask setup` puts below `.cache/go`.
+pub(crate) const GO: &str = "1.27.3";
+
+/// Checks what no test can do without. Called by everything that starts h2watch.
+pub(crate) fn require_root() {
+    let effective_uid = rustix::process::geteuid().as_raw();
+    assert_eq!(
+        effective_uid, 0,
+        "these tests load kernel programs: run them as root (the README's test command does)"
+    );
+}
+
+/// Finds `name` on the PATH.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("`{name}` is not installed: run `cargo xtask setup`"))
+}
+
+/// The folder with the workspace's Cargo.toml.
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is a folder of the workspace")
+}
+
+/// A client program's source, `tui/tests/clients/NAME`.
+pub(crate) fn client_source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+}
+
+/// Python with h2, hyperframe and httpx.
+pub(crate) fn python() -> PathBuf {
+    from_cache("venv/bin/python")
+}
+
+fn from_cache(relative: &str) -> PathBuf {
+    let file = workspace().join(".cache").join(relative);
+    assert!(file.exists(), "{} is missing: run `cargo xtask setup`", file.display());
+    file
+}
+
+/// The Go client, built once per run of the tests (Go's own cache makes that quick).
+pub(crate) fn go_client() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build_go_client).clone()
+}
+
+fn build_go_client() -> PathBuf {
+    let go = from_cache(&format!("go/{GO}/bin/go"));
+    let cache = workspace().join(".cache");
+    let output = cache.join("go-client");
+    let built = Command::new(&go)
+        .current_dir(client_source("go"))
+        .args(["build", "-trimpath", "-o"])
+        .arg(&output)
+        .arg(".")
+        .env("GOCACHE", cache.join("go-build"))
+        .env("GOPATH", cache.join("go-path"))
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOPROXY", "off")
+        .env("GOTOOLCHAIN", "local")
+        .env("CGO_ENABLED", "0")
+        .env_remove("GOROOT")
+        .output()
+        .unwrap_or_else(|e| panic!("{}: {e}: run `cargo xtask setup`", go.display()));
+    assert!(built.status.success(), "go build: {}", String::from_utf8_lossy(&built.stderr));
+    output
+}
+
+/// Runs a program to its end; its output when it succeeded.
+pub(crate) fn run(name: &str, args: &[&str]) -> String {
+    let output = Command::new(program(name)).args(args).output().unwrap_or_else(|e| panic!("{name}: {e}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} {}: {}: {errors}", args.join(" "), output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
