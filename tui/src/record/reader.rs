@@ -82,10 +82,19 @@ impl<R: Read> Reader<R> {
                 self.sample(now_ns, unix_ns, readings, rest).map(|sample| Some(Entry::Sample(sample)))
             }
             Line::Frames { frames } => Ok(Some(Entry::Frames(frames.into_iter().map(Into::into).collect()))),
-            Line::End { samples, .. } if samples == self.samples => Ok(None),
+            Line::End { samples, .. } if samples == self.samples => self.end().map(|()| None),
             Line::End { samples, .. } => {
                 Err(self.corrupt(&format!("{samples} samples were written, {} are here", self.samples)))
             }
+        }
+    }
+
+    /// Behind the last line comes gzip's checksum, which is checked when it is read.
+    fn end(&mut self) -> Result<(), ReadError> {
+        match line(&mut self.lines, LONGEST_LINE_BYTES) {
+            Ok(more) if more.is_empty() => Ok(()),
+            Ok(_) => Err(self.corrupt(&"something follows the last line")),
+            Err(error) => Err(self.unreadable(error)),
         }
     }
 
