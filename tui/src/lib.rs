@@ -18,14 +18,18 @@ pub mod record;
 pub mod model;
 pub mod verdict;
 
+pub mod dashboard;
 pub mod export;
 pub mod hooks;
 pub mod json;
 pub mod reset;
+pub mod table;
 
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
+pub mod human;
 pub mod privileges;
 pub mod run;
 pub mod start;

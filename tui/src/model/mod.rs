@@ -12,7 +12,7 @@ pub mod snapshot;
 pub mod staged;
 pub mod track;
 pub mod unread;
-mod words;
+pub mod words;
 
 use crate::verdict::{Policy, State, next_look_ns, wants_tcp_facts};
 use counters::Counters;
