@@ -14,6 +14,7 @@
 pub mod target;
 pub mod diag;
 pub mod probe;
+pub mod record;
 pub mod model;
 pub mod tls;
 pub mod verdict;
