@@ -12,9 +12,8 @@ pub mod snapshot;
 pub mod staged;
 pub mod track;
 pub mod unread;
-pub mod words;
 pub mod window;
-mod words;
+pub mod words;
 
 use crate::verdict::{Case, Policy, State, next_look_ns, wants_tcp_facts};
 use counters::Counters;
