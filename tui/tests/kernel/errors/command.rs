@@ -67,19 +67,39 @@ fn its_cgroup_is_its_own_and_is_removed() {
     assert!(!folder.exists(), "{} is still there", folder.display());
 }
 
+/// A command that says UP, and TRAPPED when it gets the signal.
+fn trap(name: &str, status: i32) -> Watch {
+    Watch::run(
+        &[],
+        &shell(&format!("trap 'echo TRAPPED; exit {status}' {name}; echo UP; while :; do sleep 0.05; done")),
+    )
+}
+
 #[test]
 fn signals_are_forwarded_to_it() {
     for (signal, name, status) in
         [(Signal::TERM, "TERM", 3), (Signal::INT, "INT", 4), (Signal::HUP, "HUP", 5)]
     {
-        let script =
-            format!("trap 'echo TRAPPED; exit {status}' {name}; echo UP; while :; do sleep 0.05; done");
-        let watch = Watch::run(&[], &shell(&script));
+        let watch = trap(name, status);
+        watch.wait_until_ready();
         watch.wait_for_word(SOON, "UP");
         watch.signal(signal);
         let ended = watch.end(SOON);
         assert!(ended.errors.contains("TRAPPED"), "{name}: {}", ended.errors);
         assert_eq!(ended.status.code(), Some(status), "{name}: {}", ended.errors);
+    }
+}
+
+/// A signal that comes before h2watch is ready would end it and leave the command behind, in a cgroup that nobody removes.
+#[test]
+fn a_signal_is_forwarded_as_soon_as_it_runs() {
+    for _ in 0..20 {
+        let watch = trap("TERM", 3);
+        watch.wait_for_word(SOON, "UP");
+        watch.signal(Signal::TERM);
+        let ended = watch.end(SOON);
+        assert!(ended.errors.contains("TRAPPED"), "{}, {}", ended.status, ended.errors);
+        assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
     }
 }
 
