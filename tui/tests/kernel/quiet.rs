@@ -13,9 +13,9 @@ fn idle_connections_long_polls_and_quiet_streams_are_not_flagged_in_a_minute() {
     let server: SocketAddr = servers::start();
     let plans =
         ["/bytes/10", "/hang", "/headers", "/headers,/headers,/headers,/headers", "/hang,+/bytes/10", ""];
-    let arguments: Vec<String> = plans.iter().map(|plan| format!("{server}={plan}")).collect();
-    let watch =
-        Watch::run(&["--interval", "1s", "--for", "60s", "--stall-after", "1s"], &role("quiet", &arguments));
+    let mut arguments = vec!["61".to_owned()];
+    arguments.extend(plans.iter().map(|plan| format!("{server}={plan}")));
+    let watch = Watch::run(&["--interval", "1s", "--stall-after", "1s"], &role("quiet", &arguments));
     watch.wait_until_ready();
     watch.wait_for_word(Duration::from_secs(20), "SETTLED");
     let ended = watch.end(Duration::from_secs(80));

@@ -165,10 +165,18 @@ fn a_pipe_gets_lines_without_escape_sequences() {
 }
 
 #[test]
-fn arguments_that_contradict_each_other() {
+fn arguments_that_mean_nothing() {
     for options in
-        [&["--pid", "1", "--", "true"][..], &["--stall-after", "soon", "--", "true"], &["--pid", "x"]]
+        [&["--stall-after", "soon", "--", "true"][..], &["--pid", "x"], &["--interval", "0s", "--", "true"]]
     {
         assert_refused(&run(options), &[]);
     }
+}
+
+/// A selector or a command, not both: one of the two would be passed over in silence.
+#[test]
+fn a_selector_beside_a_command() {
+    let cgroup = Cgroup::new("both");
+    let path = cgroup.path().to_string_lossy().into_owned();
+    assert_refused(&run(&["--cgroup", &path, "--", "true"]), &["--cgroup"]);
 }
