@@ -13,7 +13,7 @@ pub mod staged;
 pub mod track;
 pub mod unread;
 pub mod window;
-mod words;
+pub mod words;
 
 use crate::verdict::{Case, Policy, State, next_look_ns, wants_tcp_facts};
 use counters::Counters;
