@@ -135,3 +135,24 @@ fn a_key_clears_the_message() {
     press(&mut ui, "j", &all);
     assert_eq!(ui.message, None);
 }
+
+#[test]
+fn at_its_end_the_output_is_followed_and_above_it_stands_still() {
+    let (mut ui, all) = (ui((80, 24)), of(&[1]));
+    let line = |n: usize| format!("line {n}");
+    ui.output = Some((0..100).map(line).collect());
+    let last_shown = |ui: &UiState| {
+        let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| h2watch::dashboard::draw(frame, &all, ui)).unwrap();
+        let cells = terminal.backend().buffer().content();
+        cells[22 * 80..22 * 80 + 8].iter().map(|cell| cell.symbol()).collect::<String>()
+    };
+    press(&mut ui, "o", &all);
+    assert_eq!(last_shown(&ui), "line 99 ");
+    press(&mut ui, "kj", &all);
+    ui.output.as_mut().unwrap().push(line(100));
+    assert_eq!(last_shown(&ui), "line 100", "followed");
+    press(&mut ui, "k", &all);
+    ui.output.as_mut().unwrap().push(line(101));
+    assert_eq!(last_shown(&ui), "line 99 ", "read by somebody");
+}
