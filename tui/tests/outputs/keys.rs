@@ -45,6 +45,29 @@ fn when_the_selected_connection_goes_its_row_stays() {
 }
 
 #[test]
+fn rows_move_for_a_stall_and_not_for_a_request() {
+    let at = |id, opened_s: u64, cause: Option<Cause>| {
+        let mut connection = match cause {
+            Some(cause) => fixture::stalled(id, cause, 9 * SECOND, 4),
+            None => fixture::idle(id, 9, "client", "10.0.0.1:80"),
+        };
+        connection.reading.opened_ns = opened_s * SECOND;
+        connection
+    };
+    let mut busy = at(3, 30, None);
+    busy.verdict.state = h2watch::verdict::State::Waiting;
+    let worst = at(4, 40, Some(Cause::BlackHole));
+    let all = fixture::snapshot(vec![busy, at(1, 10, None), at(2, 20, Some(Cause::HungServer)), worst]);
+    let mut ui = ui((80, 24));
+    let mut order = vec![ui.selected_id(&all)];
+    for _ in 1..4 {
+        press(&mut ui, "j", &all);
+        order.push(ui.selected_id(&all));
+    }
+    assert_eq!(order, [Some(4), Some(2), Some(1), Some(3)]);
+}
+
+#[test]
 fn selection_stops_at_both_ends() {
     let (mut ui, all) = (ui((80, 24)), of(&[1, 2, 3]));
     press(&mut ui, "kkk", &all);
