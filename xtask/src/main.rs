@@ -4,7 +4,9 @@ mod bench;
 mod checkout;
 mod command;
 mod deny;
+mod deploy;
 mod guest;
+mod netsplit;
 mod probe;
 mod say;
 mod setup;
@@ -25,6 +27,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure lost requests without h2watch and with `--reset auto`: golang/go#63422 (needs root)
+    Netsplit(netsplit::Options),
     /// Rebuild the committed kernel objects (probe-ebpf/prebuilt)
     Probe(probe::Options),
     /// Install what is missing for building and testing
@@ -35,6 +39,8 @@ enum Task {
     Accept(suites::AcceptOptions),
     /// Check licences, sources and advisories of the dependencies
     Deny,
+    /// Check deploy/ with the programs that will read it: Prometheus, Alertmanager, systemd, Kubernetes schemas
+    DeployCheck,
     /// Run h2watch on other kernels, in virtual machines
     Vm(vm::Options),
     /// Measure what watching costs and write docs/overhead.md (as root, on an idle machine)
@@ -50,11 +56,13 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let outcome = match Cli::parse().task {
+        Task::Netsplit(options) => netsplit::run(&options),
         Task::Probe(options) => probe::run(&options),
         Task::Setup(options) => setup::run(&options),
         Task::Test => suites::test(),
         Task::Accept(options) => suites::accept(&options),
         Task::Deny => deny::run(),
+        Task::DeployCheck => deploy::run(),
         Task::Vm(options) => vm::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Guest(options) => guest::run(&options),
