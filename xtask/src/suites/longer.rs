@@ -70,6 +70,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Parts that tests start as processes of their own are ignored tests, too.
+const ROLES: &str = "roles::";
+
+/// Whether an ignored test runs somewhere else. One that does not would be a test that nobody ever runs.
+pub(super) fn covers(ignored_test: &str) -> bool {
+    let of_suite = |suite: &Suite| matches!(suite.how, How::Ignored(module) if ignored_test.contains(module));
+    ignored_test.contains(ROLES) || SUITES.iter().any(of_suite)
+}
+
 fn chosen(names: &[String]) -> Result<Vec<&'static Suite>> {
     if names.is_empty() {
         return Ok(SUITES.iter().collect());
@@ -120,6 +129,12 @@ impl Suite {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ignored_test_of_no_suite_is_noticed() {
+        assert!(covers("quiet::long_poll") && covers("roles::play"));
+        assert!(!covers("counts::exact"));
+    }
 
     #[test]
     fn a_suite_is_found_by_its_name_and_an_unknown_one_lists_the_others() {
