@@ -30,26 +30,31 @@ struct Suite {
 }
 
 enum How {
-    /// Ignored tests of `tui/tests` below this module path.
-    Ignored(&'static str),
+    /// Ignored tests of `tui/tests` with one of these in their module path.
+    Ignored(&'static [&'static str]),
     /// The pure code of probe-common under many more random cases, optimised.
     Properties,
     /// Every kernel, in virtual machines.
     Kernels(&'static str),
 }
 
-const SUITES: [Suite; 5] = [
+const SUITES: [Suite; 6] = [
     Suite {
         name: "faults",
         what: "every cause, produced for real and told apart",
-        how: How::Ignored("faults::"),
+        how: How::Ignored(&["faults::"]),
     },
     Suite {
         name: "quiet",
         what: "idle, long poll, quiet stream: no flag in a long time",
-        how: How::Ignored("quiet::"),
+        how: How::Ignored(&["quiet::"]),
     },
-    Suite { name: "soak", what: "hours of traffic: exact counts, no growth", how: How::Ignored("soak::") },
+    Suite { name: "soak", what: "hours of traffic: exact counts, no growth", how: How::Ignored(&["soak::"]) },
+    Suite {
+        name: "deploy",
+        what: "the exporter under a real Prometheus, Alertmanager and browser",
+        how: How::Ignored(&["promtool::", "alerting::", "page::"]),
+    },
     Suite { name: "fuzz", what: "the frame walker under many random splits", how: How::Properties },
     Suite {
         name: "kernels",
@@ -71,12 +76,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Parts that tests start as processes of their own are ignored tests, too.
-const ROLES: &str = "roles::";
+const ROLES: [&str; 2] = ["roles::", "terminal::child"];
 
 /// Whether an ignored test runs somewhere else. One that does not would be a test that nobody ever runs.
 pub(super) fn covers(ignored_test: &str) -> bool {
-    let of_suite = |suite: &Suite| matches!(suite.how, How::Ignored(module) if ignored_test.contains(module));
-    ignored_test.contains(ROLES) || SUITES.iter().any(of_suite)
+    let in_one_of = |paths: &[&str]| paths.iter().any(|path| ignored_test.contains(path));
+    let of_suite = |suite: &Suite| matches!(suite.how, How::Ignored(modules) if in_one_of(modules));
+    in_one_of(&ROLES) || SUITES.iter().any(of_suite)
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Suite>> {
@@ -104,10 +110,21 @@ impl Suite {
         match self.how {
             How::Ignored(module) => {
                 setup::require(Part::Clients)?;
+                if self.name == "deploy" {
+                    setup::require(Part::Deploy)?;
+                }
                 refuse_without_root()?;
-                let tests =
-                    ["--package", "h2watch", "--test", "*", module, "--", "--ignored", "--test-threads=1"];
-                cargo_test::run(cargo_test_of(&tests))
+                let mut tests = cargo_test_of(&[
+                    "--package",
+                    "h2watch",
+                    "--test",
+                    "*",
+                    "--",
+                    "--ignored",
+                    "--test-threads=1",
+                ]);
+                tests.args(modules);
+                cargo_test::run(tests)
             }
             How::Properties => {
                 let mut tests = cargo_test_of(&["--package", "probe-common", "--release"]);
