@@ -47,11 +47,8 @@ pub(super) const BENCH: [Need; 4] = [
     Need("bpftool", Some("bpftool")),
 ];
 
-pub(super) const DEPLOY: [Need; 3] = [
-    Need("prometheus", Some("promtool")),
-    Need("prometheus-alertmanager", Some("prometheus-alertmanager")),
-    Need("chromium", Some("chromium")),
-];
+pub(super) const DEPLOY: [Need; 2] =
+    [Need("prometheus", Some("promtool")), Need("prometheus-alertmanager", Some("prometheus-alertmanager"))];
 
 /// The compiler with its precompiled `core`, and what linking bpf-linker needs.
 pub(super) const BPF: [Need; 9] = [

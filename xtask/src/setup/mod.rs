@@ -36,7 +36,7 @@ pub(crate) enum Part {
     Vm,
     /// Load generator and server of the benchmark
     Bench,
-    /// Prometheus, Alertmanager and a browser, for the exporter's long tests
+    /// Prometheus and Alertmanager, for the exporter's long tests
     Deploy,
 }
 

@@ -52,8 +52,8 @@ const SUITES: [Suite; 6] = [
     Suite { name: "soak", what: "hours of traffic: exact counts, no growth", how: How::Ignored(&["soak::"]) },
     Suite {
         name: "deploy",
-        what: "the exporter under a real Prometheus, Alertmanager and browser",
-        how: How::Ignored(&["promtool::", "alerting::", "page::"]),
+        what: "the exporter under a real Prometheus and Alertmanager",
+        how: How::Ignored(&["promtool::", "alerting::"]),
     },
     Suite { name: "fuzz", what: "the frame walker under many random splits", how: How::Properties },
     Suite {
@@ -75,14 +75,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Parts that tests start as processes of their own are ignored tests, too.
-const ROLES: [&str; 2] = ["roles::", "terminal::child"];
+/// Ignored because they are no tests: what tests start as a process of their own, and what draws pictures for the README.
+const NO_TESTS: [&str; 3] = ["roles::", "terminal::child", "page::screenshots"];
 
 /// Whether an ignored test runs somewhere else. One that does not would be a test that nobody ever runs.
 pub(super) fn covers(ignored_test: &str) -> bool {
     let in_one_of = |paths: &[&str]| paths.iter().any(|path| ignored_test.contains(path));
     let of_suite = |suite: &Suite| matches!(suite.how, How::Ignored(modules) if in_one_of(modules));
-    in_one_of(&ROLES) || SUITES.iter().any(of_suite)
+    in_one_of(&NO_TESTS) || SUITES.iter().any(of_suite)
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Suite>> {
@@ -108,21 +108,14 @@ impl Suite {
 
     fn counts(&self) -> Result<Counts> {
         match self.how {
-            How::Ignored(module) => {
+            How::Ignored(modules) => {
                 setup::require(Part::Clients)?;
                 if self.name == "deploy" {
                     setup::require(Part::Deploy)?;
                 }
                 refuse_without_root()?;
-                let mut tests = cargo_test_of(&[
-                    "--package",
-                    "h2watch",
-                    "--test",
-                    "*",
-                    "--",
-                    "--ignored",
-                    "--test-threads=1",
-                ]);
+                let mut tests = cargo_test_of(&["--package", "h2watch", "--test", "*", "--"]);
+                tests.args(["--ignored", "--test-threads=1"]);
                 tests.args(modules);
                 cargo_test::run(tests)
             }
