@@ -11,10 +11,10 @@
 //!
 //! Modules are listed in the order of that flow.
 
-pub mod target;
 pub mod diag;
-pub mod probe;
 pub mod model;
+pub mod probe;
+pub mod target;
 pub mod verdict;
 
 pub mod export;
