@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -48,6 +48,8 @@ async fn an_unplugged_connection_pages_in_time_and_resolves() {
     assert!(page["annotations"]["runbook_url"].as_str().unwrap().ends_with("docs/verdicts.md#black_hole"));
     // The pool went on feeding it, and that pages too.
     calls.next("H2PoolFeedingDeadConnection", "firing").await;
+
+    assert!(exemplars(prometheus).await.contains("\"connection_id\":\"7\""), "scraped as OpenMetrics");
 
     let plugged = Instant::now();
     dead.send(false).unwrap();
@@ -195,7 +197,19 @@ fn spawn(command: &mut Command, log: &Path) -> Child {
     })
 }
 
-/// Waits until Prometheus has scraped the exporter as OpenMetrics without an error.
+/// The exemplars that Prometheus kept of the damage counter, as JSON.
+async fn exemplars(prometheus: u16) -> String {
+    let address = SocketAddr::from(([127, 0, 0, 1], prometheus));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let query = format!(
+        "/api/v1/query_exemplars?query=h2watch_streams_opened_while_stalled_total&start={}&end={}",
+        now - 600,
+        now + 600
+    );
+    crate::client::get(address, &query).await.body
+}
+
+/// Waits until Prometheus has scraped the exporter without an error.
 async fn until_scraped(prometheus: u16, exporter: SocketAddr) {
     let address = SocketAddr::from(([127, 0, 0, 1], prometheus));
     let query = format!("/api/v1/query?query=up%7Binstance%3D%22{exporter}%22%7D%3D%3D1");
