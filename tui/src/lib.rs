@@ -11,11 +11,12 @@
 //!
 //! Modules are listed in the order of that flow.
 
-pub mod target;
 pub mod diag;
+pub mod model;
 pub mod probe;
 pub mod record;
-pub mod model;
+pub mod target;
+pub mod tls;
 pub mod verdict;
 
 pub mod dashboard;

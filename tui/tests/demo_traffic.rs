@@ -17,7 +17,9 @@ async fn reach(traffic: &Traffic, wanted: impl Fn(Counts) -> bool) -> Counts {
         }
         traffic.counts()
     };
-    tokio::time::timeout(DEADLINE, reached).await.unwrap_or_else(|_| panic!("stopped at {:?}", traffic.counts()))
+    tokio::time::timeout(DEADLINE, reached)
+        .await
+        .unwrap_or_else(|_| panic!("stopped at {:?}", traffic.counts()))
 }
 
 #[tokio::test]

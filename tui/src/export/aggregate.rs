@@ -239,10 +239,39 @@ impl Aggregate {
         let workloads = &self.workloads;
         self.identities.retain(|workload, _| workloads.contains(workload));
     }
+}
 
-    /// Connections that are remembered: the open ones.
-    #[cfg(test)]
-    pub(super) fn remembered(&self) -> usize {
-        self.seen.len()
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::staged::Staged;
+
+    pub(in super::super) fn short_lived(id: u64) -> Connection {
+        Connection {
+            reading: Staged::h2c(id, 1).reading,
+            verdict: Default::default(),
+            stalled_since_ns: None,
+            damage: 0,
+            stalls: 0,
+            streams_per_s: 0.0,
+            bytes_sent_per_s: 0.0,
+            bytes_received_per_s: 0.0,
+        }
+    }
+
+    #[test]
+    fn churn_leaves_nothing_behind() {
+        let mut aggregate = Aggregate::new(LabelLimits::default());
+        for round in 0..100_u64 {
+            // Ten connections are open; ten others were opened and closed since the last look, and ten vanished unseen.
+            let ids = |kind: u64| (0..10).map(move |n| round * 100 + kind * 10 + n);
+            let connections = ids(0).map(short_lived).collect();
+            let changes: Vec<Change> = ids(1).map(|id| Change::Closed(Box::new(short_lived(id)))).collect();
+            let now_ns = (round + 1) * 1_000_000_000;
+            aggregate.observe(&Snapshot { now_ns, connections, ..Snapshot::default() }, &changes);
+            assert_eq!(aggregate.seen.len(), 10, "only the open ones are remembered");
+        }
+        let group = aggregate.groups.values().next().unwrap();
+        assert_eq!((aggregate.groups.len(), group.opened), (1, 2000));
     }
 }

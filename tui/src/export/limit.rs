@@ -18,6 +18,8 @@ pub(super) struct Limit<T> {
     places: HashMap<T, Place>,
     /// Connections that found no place.
     pub(super) overflow: u64,
+    /// Nobody can make room any more in this snapshot: for a newcomer, and for a stalled one.
+    full: [bool; 2],
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +41,7 @@ pub(super) enum Admission<T> {
 
 impl<T: Hash + Eq + Clone + Ord> Limit<T> {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, places: HashMap::new(), overflow: 0 }
+        Self { max, places: HashMap::new(), overflow: 0, full: [false; 2] }
     }
 
     pub(super) fn contains(&self, value: &T) -> bool {
@@ -48,6 +50,7 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
 
     /// Starts the count of a new snapshot.
     pub(super) fn begin(&mut self) {
+        self.full = [false; 2];
         for place in self.places.values_mut() {
             (place.open, place.stalled) = (0, 0);
         }
@@ -69,7 +72,14 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
         }
         let mut replaced = None;
         if self.places.len() >= self.max {
-            let Some(victim) = self.victim(urgent, now_ns) else { return Admission::Full };
+            // With thousands of newcomers at once, the search must not be repeated for each.
+            if self.full[usize::from(urgent)] {
+                return Admission::Full;
+            }
+            let Some(victim) = self.victim(urgent, now_ns) else {
+                self.full[usize::from(urgent)] = true;
+                return Admission::Full;
+            };
             self.places.remove(&victim);
             replaced = Some(victim);
         }

@@ -24,7 +24,8 @@ impl Alarm {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)
             .context("making a timer")?;
         // SAFETY: an OwnedFd always gives the same descriptor, and closes it only when dropped.
-        let timer = unsafe { AsyncFd::register(timer) }.map_err(io::Error::from).context("polling a timer")?;
+        let timer =
+            unsafe { AsyncFd::register(timer) }.map_err(io::Error::from).context("polling a timer")?;
         Ok(Self { timer })
     }
 
@@ -37,7 +38,8 @@ impl Alarm {
             tv_nsec: i64::try_from(until_ns % NANOS).unwrap_or_default(),
         };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
-        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &once).context("setting a timer")?;
+        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &once)
+            .context("setting a timer")?;
         loop {
             let mut ready = self.timer.readable().await.context("waiting for a timer")?;
             let mut expirations = [0; 8];

@@ -62,7 +62,10 @@ impl Screen {
     pub fn into_output(self) -> Vec<String> {
         let mut lines = self.ui.output.unwrap_or_default();
         if self.forgotten > 0 {
-            lines.insert(0, format!("h2watch: the first {} lines were not kept (-o FILE keeps all)", self.forgotten));
+            lines.insert(
+                0,
+                format!("h2watch: the first {} lines were not kept (-o FILE keeps all)", self.forgotten),
+            );
         }
         lines
     }

@@ -80,7 +80,10 @@ impl Story {
 
     /// The last lines.
     pub(super) fn summary(&self, snapshot: &Snapshot) -> Vec<String> {
-        self.script.as_ref().map(|script| script.summary(self.at(), snapshot, self.counts)).unwrap_or_default()
+        self.script
+            .as_ref()
+            .map(|script| script.summary(self.at(), snapshot, self.counts))
+            .unwrap_or_default()
     }
 
     fn at(&self) -> Duration {

@@ -113,7 +113,9 @@ impl Run {
         self.front.ready(&self.snapshot, &self.watcher.describe())?;
         self.companions.begin().await?;
         loop {
-            if let Some(ending) = self.after_look(std::mem::take(&mut changes), plan, started, child.is_some())? {
+            if let Some(ending) =
+                self.after_look(std::mem::take(&mut changes), plan, started, child.is_some())?
+            {
                 return Ok(ending);
             }
             let until_ns = self.rest(plan, started);
@@ -160,7 +162,8 @@ impl Run {
         has_child: bool,
     ) -> Result<Option<Ending>> {
         let late = Duration::from_nanos(clock::now_ns().saturating_sub(self.due_ns));
-        let reports = self.companions.resets(&self.snapshot, late, &mut self.watcher, &mut self.model, &mut changes)?;
+        let reports =
+            self.companions.resets(&self.snapshot, late, &mut self.watcher, &mut self.model, &mut changes)?;
         let whole = self.pace.tick(clock::now_ns());
         self.front.tick(&self.snapshot, &changes, whole)?;
         for report in &reports {
@@ -252,7 +255,8 @@ impl Run {
     fn rest(&mut self, plan: &Plan, started: Instant) -> Nanos {
         let opened = self.snapshot.totals.streams_opened;
         let looked_ns = self.snapshot.now_ns;
-        let rest = self.pace.rest(looked_ns, opened, self.model.deadline(), self.model.shortest_stall_after_ns());
+        let rest =
+            self.pace.rest(looked_ns, opened, self.model.deadline(), self.model.shortest_stall_after_ns());
         if rest.arm {
             self.watcher.arm();
         }
@@ -260,7 +264,8 @@ impl Run {
             let left = run_for.saturating_sub(started.elapsed());
             clock::now_ns() + u64::try_from(left.as_nanos()).unwrap_or(u64::MAX / 2)
         });
-        self.due_ns = [Some(rest.until_ns), end_ns, self.companions.wake_ns()].into_iter().flatten().min().unwrap_or(0);
+        self.due_ns =
+            [Some(rest.until_ns), end_ns, self.companions.wake_ns()].into_iter().flatten().min().unwrap_or(0);
         self.due_ns
     }
 

@@ -23,7 +23,8 @@ pub(super) async fn check_target(args: &Check) -> Result<Ending> {
     let run_for = args.run_for.unwrap_or(args.thresholds.stall_after + Duration::from_secs(1));
     let plan = Plan { interval: Duration::from_millis(100), run_for: Some(run_for), until_stalled: true };
     let model = Model::new(policy(args.thresholds));
-    let (ending, snapshot, _) = watch(watcher, model, Front::Quiet, Companions::default(), &plan, None).await?;
+    let (ending, snapshot, _) =
+        watch(watcher, model, Front::Quiet, Companions::default(), &plan, None).await?;
     let form = if args.output == Output::Json { Form::Json } else { Form::Table };
     Lines::open(form, None)?.whole(&snapshot, run_for)?;
     Ok(ending)

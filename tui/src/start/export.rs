@@ -18,7 +18,8 @@ pub(super) async fn export(args: &Export) -> Result<Ending> {
     let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
     let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     let exporter = Exporter::new(LabelLimits::for_destinations(args.max_destinations));
-    let http = HttpThread::start(args.listen, exporter.clone(), Box::new(json::snapshot), HttpLimits::default())?;
+    let http =
+        HttpThread::start(args.listen, exporter.clone(), Box::new(json::snapshot), HttpLimits::default())?;
     companions.exporter = Some(exporter);
     let mut lines = Lines::open(Form::Table, None)?;
     lines.say(&format!("listening on http://{}", http.address()))?;

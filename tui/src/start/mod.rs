@@ -50,7 +50,9 @@ fn front(
     let form = match output {
         Output::Json => Form::Json,
         Output::Table => Form::Table,
-        Output::Auto if file.is_none() && on_terminal() => return Screen::open(ui).map(Box::new).map(Front::Screen),
+        Output::Auto if file.is_none() && on_terminal() => {
+            return Screen::open(ui).map(Box::new).map(Front::Screen);
+        }
         Output::Auto => Form::Table,
     };
     Lines::open(form, file).map(Front::Lines)
@@ -85,5 +87,7 @@ fn require_root() -> Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    bail!("watching needs root, because it loads eBPF programs and looks at other processes' sockets: run it with sudo")
+    bail!(
+        "watching needs root, because it loads eBPF programs and looks at other processes' sockets: run it with sudo"
+    )
 }
