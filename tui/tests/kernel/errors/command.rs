@@ -133,3 +133,15 @@ fn a_command_that_leaves_a_process_behind_does_not_keep_h2watch() {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
 }
+
+/// `--for` ends the watch before the command ends by itself: nothing of it may stay behind, its cgroup neither.
+#[test]
+fn when_the_time_is_up_the_command_and_its_cgroup_go() {
+    let watch =
+        Watch::run(&["--for", "1s"], &shell("sed -n 's/^0::/CGROUP /p' /proc/self/cgroup; exec sleep 300"));
+    let path = watch.wait_for_word(SOON, "CGROUP ");
+    let folder = crate::support::cgroup::mount().join(path.trim_start_matches('/'));
+    let ended = watch.end(SOON);
+    ended.summary();
+    assert!(!folder.exists(), "{} is still there", folder.display());
+}
