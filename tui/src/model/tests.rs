@@ -151,7 +151,8 @@ fn nothing_waits_nothing_is_due() {
         Model::new(Policy { stall_after: StallAfter::Fixed(Duration::from_secs(5)), ..Policy::default() });
     model.observe(&Staged::h2c(7, 1_000).sample());
     assert_eq!(model.deadline(), None);
-    assert_eq!(model.shortest_stall_after_ns(), 5_000 * MS);
+    // TCP evidence may be sooner than the clock.
+    assert_eq!(model.shortest_stall_after_ns(), 2_000 * MS);
 }
 
 /// `cargo test -p h2watch --lib model::tests::cost -- --ignored --nocapture`
