@@ -164,7 +164,9 @@ fn cost_of_a_sample() {
         let mut staged: Vec<Staged> = (0..n).map(|id| Staged::h2c(id, id)).collect();
         let mut took = Duration::ZERO;
         for round in 1..=5 {
-            staged.iter_mut().for_each(|c| drop(c.wait(250).open(2)));
+            for c in &mut staged {
+                c.wait(250).open(2);
+            }
             let all: Vec<&Staged> = staged.iter().collect();
             let sample = sample(n + round * 250, &all);
             let started = std::time::Instant::now();
