@@ -15,6 +15,7 @@ pub(crate) struct Watch {
     lines: Receiver<String>,
     /// What came so far, for the sentence that says what did not.
     seen: Vec<String>,
+    last: String,
     /// Print events as they come.
     echo: bool,
 }
@@ -32,7 +33,7 @@ impl Watch {
                 }
             }
         });
-        Ok(Self { child, lines, seen: Vec::new(), echo })
+        Ok(Self { child, lines, seen: Vec::new(), last: String::new(), echo })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -70,6 +71,7 @@ impl Watch {
             if is == kind && fits(&value) {
                 return Ok(value);
             }
+            self.last = line;
         }
     }
 
