@@ -76,10 +76,8 @@ impl Watch {
     }
 
     fn so_far(&self) -> String {
-        format!(
-            "it had said: {}",
-            if self.seen.is_empty() { "nothing".to_owned() } else { self.seen.join(" ") }
-        )
+        let said = if self.seen.is_empty() { "nothing".to_owned() } else { self.seen.join(" ") };
+        format!("it had said: {said}; its last line: {}", self.last)
     }
 
     /// Asks it to end (or waits for it to do so by itself) and wants exit status 0.
