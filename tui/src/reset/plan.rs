@@ -69,13 +69,13 @@ impl fmt::Display for Refusal {
             Refusal::Off => write!(f, "resets are off: start h2watch with --reset confirm"),
             Refusal::NotStalled(state) => write!(f, "it is not stalled any more, it is {}", state.as_str()),
             Refusal::CauseNotAllowed(cause) => {
-                write!(f, "{} is not among the causes that may be reset (--reset-cause)", cause.as_str())
+                write!(f, "{} is not among the causes that may be reset (--reset-causes)", cause.as_str())
             }
             Refusal::Never(cause) => {
                 write!(f, "{} is never reset: {}", cause.as_str(), never(*cause).unwrap_or("it is excluded"))
             }
             Refusal::TooYoung { age, min_age } => {
-                write!(f, "the verdict is {} old, less than {} (--reset-min-age)", ms(*age), ms(*min_age))
+                write!(f, "the verdict is {} old, less than {} (--reset-after)", ms(*age), ms(*min_age))
             }
             Refusal::Answered { ago } => write!(f, "the peer answered {} ago, after the verdict", ms(*ago)),
             Refusal::AlreadyTried => write!(f, "it was tried before and the connection is still there"),

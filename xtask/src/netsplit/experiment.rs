@@ -99,7 +99,7 @@ fn watch(h2watch: &Path, pid: u32, options: &Options, folder: &Path) -> Result<W
     let mut command = Command::new(h2watch);
     command.arg("--pid").arg(pid.to_string());
     command.args(["--stall-after", &options.stall_after, "--min-streams", "1", "--reset", "auto"]);
-    command.args(["--reset-min-age", "0s", "--reset-cool-down", "0s"]);
+    command.args(["--reset-after", "0s", "--reset-cool-down", "0s"]);
     command.args(["--reset-budget", "60/min", "--reset-budget-total", "60/min"]);
     command.args(["--interval", "10s", "--output", "json", "-o"]).arg(&lines);
     let process = Ended(command.stdin(Stdio::null()).spawn().context("cannot start h2watch")?);
