@@ -25,6 +25,7 @@ pub enum Refusal {
     Answered {
         ago: Duration,
     },
+    /// The kernel refused before.
     AlreadyTried,
     /// This machine stood still a moment ago.
     CatchingUp {
@@ -78,7 +79,7 @@ impl fmt::Display for Refusal {
                 write!(f, "the verdict is {} old, less than {} (--reset-after)", ms(*age), ms(*min_age))
             }
             Refusal::Answered { ago } => write!(f, "the peer answered {} ago, after the verdict", ms(*ago)),
-            Refusal::AlreadyTried => write!(f, "it was tried before and the connection is still there"),
+            Refusal::AlreadyTried => write!(f, "it failed before and is not tried again by itself"),
             Refusal::CatchingUp { left } => {
                 write!(f, "this machine stood still a moment ago: answers get {} more to be heard", ms(*left))
             }
@@ -126,7 +127,7 @@ pub fn decide(
     if age < policy.min_age {
         return Err(Refusal::TooYoung { age, min_age: policy.min_age });
     }
-    if history.tried(reading.id) {
+    if history.has_failed(reading.id) {
         return Err(Refusal::AlreadyTried);
     }
     if let Some(left) = history.hold(now_ns) {
@@ -182,12 +183,12 @@ fn stalled(connection: &Connection) -> Result<Cause, Refusal> {
 /// What counts as an answer: with total silence any frame does, else only a frame of a stream.
 fn heard(reading: &Reading, cause: Cause) -> Option<Nanos> {
     match cause {
-        Cause::BlackHole | Cause::SilentPeer | Cause::PeerWindowClosed => reading.last_heard_ns,
-        Cause::HungServer
-        | Cause::FlowControl
-        | Cause::GoawayIgnored
-        | Cause::ReaderBlocked
-        | Cause::Unknown => reading.last_answer_ns,
+        Cause::BlackHole | Cause::SilentPeer | Cause::PeerWindowClosed | Cause::Unknown => {
+            reading.last_heard_ns
+        }
+        Cause::HungServer | Cause::FlowControl | Cause::GoawayIgnored | Cause::ReaderBlocked => {
+            reading.last_answer_ns
+        }
     }
 }
 
