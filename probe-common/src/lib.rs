@@ -30,4 +30,4 @@ pub mod walk;
 
 /// Raised with every change to a type or to the meaning of a field in this crate. The object carries it (`settings`), and
 /// the loader refuses an object with another one.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
