@@ -3,9 +3,11 @@
 use crate::direction::{Direction, OTHER_KIND};
 use crate::http2::{Bounds, FrameHeader, Kind, flags};
 use crate::lane::{FOREIGN, FRAMES, OPENING, RECORDS, Sink};
-use crate::slot::{Connection, FIRST_RECORDS, MATCHED_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN};
-use crate::tls::CERTAIN;
+use crate::slot::{
+    Connection, FIRST_RECORDS, MATCHED_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN,
+};
 use crate::streams::{BEGUN, ENDED, RESET};
+use crate::tls::CERTAIN;
 
 /// `Sent::signals`: a stream was opened past the slot's thresholds.
 pub const SIGNAL_STALLED: u32 = 1;

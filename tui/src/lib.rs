@@ -9,23 +9,29 @@
 //!                                      (a recording)                                       └─> reset/      SOCK_DESTROY
 //! ```
 //!
-//! Modules are listed in the order of that flow.
+//! Modules are listed in groups, in the order of that flow: facts, meaning, outputs and actions, the program around them.
 
-pub mod target;
 pub mod diag;
 pub mod probe;
-pub mod model;
+pub mod record;
+pub mod target;
 pub mod tls;
+
+pub mod model;
 pub mod verdict;
 
+pub mod dashboard;
 pub mod export;
 pub mod hooks;
 pub mod json;
 pub mod reset;
+pub mod table;
 
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
+pub mod human;
 pub mod privileges;
 pub mod run;
 pub mod start;

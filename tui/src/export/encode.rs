@@ -3,7 +3,7 @@
 use super::aggregate::Aggregate;
 use super::exporter::{RESET_RESULTS, State};
 use super::group::{Group, GroupKey, cause_index};
-use super::{labels, metrics, seconds};
+use super::{metrics, seconds};
 use crate::verdict::Cause;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
@@ -12,6 +12,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// A family of counters, and its value in a group.
+type Counter = (&'static metrics::Metric, fn(&Group) -> u64);
 
 type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
 
@@ -62,18 +65,17 @@ fn group_labels(key: &GroupKey) -> Labels<'_, 3> {
 }
 
 fn groups(out: &mut Out, aggregate: &Aggregate) -> Result<(), Error> {
-    let groups = &aggregate.groups;
     let mut family = out.family(&metrics::CONNECTIONS)?;
-    for (key, group) in groups {
+    for (key, group) in aggregate.groups() {
         let [comm, container, destination] = group_labels(key);
         for ((transport, view), count) in &group.connections {
-            let (transport, view) = (labels::transport(*transport), labels::view(*view));
-            let labels = [comm, container, destination, ("transport", transport), ("view", view)];
+            let how = [("transport", transport.as_str()), ("view", view.as_str())];
+            let labels = [comm, container, destination, how[0], how[1]];
             family.series(&labels, &ConstGauge::new(*count))?;
         }
     }
     let mut family = out.family(&metrics::STALLED)?;
-    for (key, group) in groups {
+    for (key, group) in aggregate.groups() {
         let [comm, container, destination] = group_labels(key);
         for cause in Cause::ALL.into_iter().filter(|c| group.seen_causes[cause_index(*c)]) {
             let labels = [comm, container, destination, ("cause", cause.as_str())];
@@ -86,7 +88,7 @@ fn groups(out: &mut Out, aggregate: &Aggregate) -> Result<(), Error> {
     per_group(out, &metrics::UNANSWERED, aggregate, |g| ConstGauge::new(g.unanswered))?;
     per_group(out, &metrics::IN_FLIGHT, aggregate, |g| ConstGauge::new(g.in_flight))?;
     per_group(out, &metrics::DAMAGE, aggregate, |g| g.damage.clone())?;
-    let counters: [(&'static metrics::Metric, fn(&Group) -> u64); 7] = [
+    let counters: [Counter; 7] = [
         (&metrics::OPENED, |g| g.opened),
         (&metrics::STREAMS, |g| g.streams),
         (&metrics::ABANDONED, |g| g.abandoned),
@@ -108,7 +110,7 @@ fn per_group<M: EncodeMetric>(
     value: impl Fn(&Group) -> M,
 ) -> Result<(), Error> {
     let mut family = out.family(metric)?;
-    for (key, group) in &aggregate.groups {
+    for (key, group) in aggregate.groups() {
         family.series(&group_labels(key), &value(group))?;
     }
     Ok(())

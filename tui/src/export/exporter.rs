@@ -6,7 +6,7 @@ use super::group::cause_index;
 use super::health::Health;
 use super::limit::OTHER;
 use super::{encode, labels};
-use crate::model::sample::{Losses, Process};
+use crate::model::sample::{Library, Losses, Process};
 use crate::model::snapshot::{Change, Snapshot};
 use crate::verdict::Cause;
 use bytes::Bytes;
@@ -149,12 +149,6 @@ impl Exporter {
         self.lock().http_evicted += 1;
     }
 
-    /// Connections that take memory here: for the test that nothing leaks.
-    #[cfg(test)]
-    pub(super) fn remembered(&self) -> usize {
-        self.lock().aggregate.remembered()
-    }
-
     /// A panic elsewhere must not silence the exporter: the counters are still the best that is known.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,7 +158,7 @@ impl Exporter {
 fn count_processes(processes: &[Process]) -> BTreeMap<(&'static str, &'static str, String), u64> {
     let mut counts = BTreeMap::new();
     for process in processes {
-        let (view, library) = (labels::view(process.view), labels::library(process.library));
+        let (view, library) = (process.view.as_str(), process.library.map_or("none", Library::as_str));
         let mut key = (view, library, labels::bounded(&process.reason, 128));
         if counts.len() >= MAX_REASONS && !counts.contains_key(&key) {
             OTHER.clone_into(&mut key.2);

@@ -2,7 +2,7 @@
 
 use super::group::{GroupKey, Workload};
 use super::limit::OTHER;
-use crate::model::sample::{Library, Reading, Transport, View};
+use crate::model::sample::Reading;
 
 /// A DNS name has at most 253 characters; a hostile process can send anything as server name.
 const MAX_VALUE_CHARS: usize = 128;
@@ -40,30 +40,4 @@ pub(super) fn server_name(reading: &Reading) -> Option<&str> {
 pub(super) fn bounded(value: &str, max: usize) -> String {
     let cut: String = value.chars().take(max).collect();
     if cut == OTHER { format!("'{cut}'") } else { cut }
-}
-
-pub(super) fn transport(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Unknown => "unknown",
-        Transport::H2c => "h2c",
-        Transport::Tls => "tls",
-    }
-}
-
-pub(super) fn view(view: View) -> &'static str {
-    match view {
-        View::Records => "records",
-        View::Streams => "streams",
-        View::Frames => "frames",
-    }
-}
-
-pub(super) fn library(library: Option<Library>) -> &'static str {
-    match library {
-        Some(Library::OpenSsl) => "openssl",
-        Some(Library::Go) => "go",
-        Some(Library::GnuTls) => "gnutls",
-        Some(Library::BoringSsl) => "boringssl",
-        None => "none",
-    }
 }

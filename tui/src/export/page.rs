@@ -46,14 +46,14 @@ pub(super) fn render(snapshot: Option<&Snapshot>, stale: Option<&str>) -> String
 fn write(html: &mut String, snapshot: Option<&Snapshot>, stale: Option<&str>) -> fmt::Result {
     let stalled = snapshot.map_or(0, stalled);
     let title = if stalled > 0 { format!("{stalled} stalled · h2watch") } else { "h2watch".to_owned() };
-    write!(
+    writeln!(
         html,
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8><title>{title}</title>\
          <meta name=viewport content=\"width=device-width, initial-scale=1\">\
-         <meta http-equiv=refresh content=5><style>{STYLE}</style></head><body>\n<h1>h2watch</h1>\n"
+         <meta http-equiv=refresh content=5><style>{STYLE}</style></head><body>\n<h1>h2watch</h1>"
     )?;
     if let Some(words) = stale {
-        write!(html, "<p class=stale role=alert>{}</p>\n", Escaped(words))?;
+        writeln!(html, "<p class=stale role=alert>{}</p>", Escaped(words))?;
     }
     if let Some(snapshot) = snapshot {
         summary(html, snapshot, stalled)?;
@@ -65,7 +65,7 @@ fn write(html: &mut String, snapshot: Option<&Snapshot>, stale: Option<&str>) ->
         table(html, &rest[..rest.len().min(MAX_ROWS.saturating_sub(bad.len()))], snapshot)?;
         if snapshot.connections.len() > MAX_ROWS {
             let more = snapshot.connections.len() - MAX_ROWS;
-            write!(html, "<p>{more} more connections are in <a href=/connections>/connections</a>.</p>\n")?;
+            writeln!(html, "<p>{more} more connections are in <a href=/connections>/connections</a>.</p>")?;
         }
         limits(html, snapshot)?;
     }
@@ -82,10 +82,10 @@ fn stalled(snapshot: &Snapshot) -> usize {
 fn summary(html: &mut String, snapshot: &Snapshot, stalled: usize) -> fmt::Result {
     let class = if stalled > 0 { "bad" } else { "good" };
     let lost = snapshot.losses.total();
-    write!(
+    writeln!(
         html,
         "<ul class=summary><li class={class}><b>{stalled}</b> stalled<li><b>{}</b> connections<li><b>{}</b> streams lost to \
-         dead connections<li class={}><b>{lost}</b> events lost</ul>\n",
+         dead connections<li class={}><b>{lost}</b> events lost</ul>",
         snapshot.connections.len(),
         snapshot.totals.damage,
         if lost > 0 { "bad" } else { "quiet" },
@@ -113,7 +113,7 @@ fn card(html: &mut String, connection: &Connection, snapshot: &Snapshot) -> fmt:
         age(since),
         connection.damage,
         in_flight(reading),
-        labels::view(reading.view),
+        reading.view.as_str(),
         reading.local,
         reading.remote,
         reading.id,
@@ -134,16 +134,16 @@ fn table(html: &mut String, connections: &[&Connection], snapshot: &Snapshot) ->
     html.write_str("<table><thead><tr><th>process<th>destination<th>state<th class=n>in flight<th class=n>silence<th>seen as</thead>\n")?;
     for connection in connections {
         let reading = &connection.reading;
-        write!(
+        writeln!(
             html,
-            "<tr><td>{}<td>{}<td>{}<td class=n data-l=\"in flight \">{}<td class=n data-l=\"silence \">{}<td>{} {}\n",
+            "<tr><td>{}<td>{}<td>{}<td class=n data-l=\"in flight \">{}<td class=n data-l=\"silence \">{}<td>{} {}",
             Escaped(&who(reading)),
             Escaped(&labels::destination(reading)),
             connection.verdict.state.as_str(),
             in_flight(reading),
             connection.silence_ns(snapshot.now_ns).map_or("–".to_owned(), age),
-            labels::transport(reading.transport),
-            labels::view(reading.view),
+            reading.transport.as_str(),
+            reading.view.as_str(),
         )?;
     }
     html.write_str("</table>\n")
@@ -151,7 +151,7 @@ fn table(html: &mut String, connections: &[&Connection], snapshot: &Snapshot) ->
 
 fn limits(html: &mut String, snapshot: &Snapshot) -> fmt::Result {
     for words in &snapshot.degradations {
-        write!(html, "<p class=limit>{}</p>\n", Escaped(words))?;
+        writeln!(html, "<p class=limit>{}</p>", Escaped(words))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::diag::{Namespaces, open_clients};
 use crate::model::sample::{Cookie, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
+use crate::target::identity::Identity;
 use crate::target::{Target, process};
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
@@ -88,11 +89,7 @@ impl Watcher {
 
     /// Takes in connections that were open before the probe was attached.
     fn seed(&mut self) {
-        let pids: Vec<u32> = match &self.target {
-            Target::Cgroup(directory) => process::in_cgroup(directory),
-            other => other.processes().unwrap_or_default(),
-        };
-        let new: Vec<u32> = pids.into_iter().filter(|&pid| self.followed.insert(pid)).collect();
+        let new: Vec<u32> = self.pids().into_iter().filter(|&pid| self.followed.insert(pid)).collect();
         if new.is_empty() {
             return;
         }
@@ -164,11 +161,10 @@ impl Watcher {
     /// What /proc says of a process, once.
     fn owner(&mut self, pid: u32) -> &Owner {
         let hierarchy = &self.hierarchy;
-        self.owners.entry(pid).or_insert_with(|| Owner {
-            pid,
-            comm: process::comm(pid).unwrap_or_default(),
-            cgroup: hierarchy.path_of_process(pid).unwrap_or_default(),
-            ..Owner::default()
+        self.owners.entry(pid).or_insert_with(|| {
+            let cgroup = hierarchy.path_of_process(pid).unwrap_or_default();
+            let Identity { container, pod_uid, unit } = Identity::of_cgroup(&cgroup);
+            Owner { pid, comm: process::comm(pid).unwrap_or_default(), cgroup, container, pod_uid, unit }
         })
     }
 
@@ -182,6 +178,15 @@ impl Watcher {
         }
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);
+    }
+
+    /// The processes that are watched now.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        match &self.target {
+            Target::Cgroup(directory) => process::in_cgroup(directory),
+            other => other.processes().unwrap_or_default(),
+        }
     }
 
     /// True while something of the target is there.

@@ -3,7 +3,6 @@
 //! With the recorded tools the rebuilt bytes have to be equal. Where the installed tools are others (a distribution moved
 //! on) equal bytes cannot be expected; then the rebuilt object has to pass the kernel tests instead.
 
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +11,7 @@ use super::provenance::Provenance;
 use super::recipe::{self, Built};
 use super::toolchain::Toolchain;
 use super::{ARCHITECTURES, committed, prebuilt, sha256_key};
-use crate::{checkout, command, say};
+use crate::{say, suites};
 
 pub(super) fn run(toolchain: &Toolchain) -> Result<()> {
     let recorded = Provenance::read(&prebuilt().join("PROVENANCE"))?;
@@ -68,8 +67,5 @@ fn kernel_tests_instead(moved: &[String], rebuilt: &[Built]) -> Result<()> {
     let built =
         host.and_then(|index| rebuilt.get(index)).context("no object for this machine's architecture")?;
     say::line("probe: running the kernel tests with the rebuilt object instead");
-    let mut tests = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    tests.current_dir(checkout::root()).args(["test", "--quiet", "--package", "h2watch", "--test", "*"]);
-    tests.env("H2WATCH_PROBE", &built.path).args(["--", "--test-threads=1"]);
-    command::run(&mut tests)
+    suites::kernel_tests_with(&built.path)
 }

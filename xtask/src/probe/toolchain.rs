@@ -16,7 +16,7 @@ use crate::{checkout, command};
 /// What aya-ebpf compiles for; user space is little-endian on both architectures.
 pub(crate) const TARGET: &str = "bpfel-unknown-none";
 /// Moves together with the LLVM of `rustc` below: bpf-linker reads the bitcode that rustc wrote.
-pub(super) const BPF_LINKER: &str = "0.13.0";
+pub(crate) const BPF_LINKER: &str = "0.13.0";
 pub(crate) const LLVM_MAJOR: &str = "22";
 /// A nightly of the branch that became the 1.96 of Debian's packages, so that LLVM is the same major version.
 const NIGHTLY: &str = "nightly-2026-04-10";

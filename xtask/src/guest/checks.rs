@@ -1,0 +1,132 @@
+//! What has to hold on every kernel: h2watch loads, attaches, sees a real exchange, flags it when it is cut, and sees it
+//! recover. Limits are generous: an emulated guest is about ten times slower than a real machine.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::lines::{Watch, signal};
+use crate::say;
+
+const H2WATCH: &str = "/h2watch";
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) run: fn() -> Result<String>,
+}
+
+pub(super) const ALL: [Check; 3] = [
+    Check { name: "doctor", run: doctor },
+    Check { name: "demo", run: demo },
+    Check { name: "pid in the root cgroup", run: pid_in_root_cgroup },
+];
+
+/// What this kernel cannot do is said there; only "could not tell" is a failure.
+fn doctor() -> Result<String> {
+    let output = Command::new(H2WATCH).arg("doctor").output().context("cannot start h2watch")?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    say::line(said.trim_end());
+    ensure!(!said.trim().is_empty(), "doctor said nothing");
+    match output.status.code() {
+        Some(status @ 0..=1) => Ok(format!("exit status {status}")),
+        _ => bail!("{}", output.status),
+    }
+}
+
+/// A client, a server and a link that is cut, all of h2watch's own making, from the first packet on.
+fn demo() -> Result<String> {
+    let arguments = ["demo", "--output", "json", "--for", "30s", "--unplug-after", "5s"];
+    let mut watch = Watch::start(Command::new(H2WATCH).args(arguments), true)?;
+    watch.wait_for("ready", LIMIT, |_| true)?;
+    watch.wait_for("open", LIMIT, |_| true)?;
+    let stall = watch.wait_for("stall", LIMIT, |_| true)?;
+    watch.wait_for("recover", LIMIT, |_| true)?;
+    watch.wait_for("summary", LIMIT, |_| true)?;
+    watch.end(false, LIMIT)?;
+    evidence(&stall)
+}
+
+/// A connection that is older than h2watch, of a process that no cgroup was made for.
+fn pid_in_root_cgroup() -> Result<String> {
+    let mut server = Process::start(&["guest", "server"])?;
+    let port = server.first_line()?;
+    let client = Process::start(&["guest", "client", &format!("127.0.0.1:{port}")])?;
+    let cgroup =
+        fs::read_to_string(format!("/proc/{}/cgroup", client.id())).context("reading the client's cgroup")?;
+    ensure!(cgroup.trim() == "0::/", "the client is not in the root cgroup but in {}", cgroup.trim());
+
+    let pid = client.id().to_string();
+    let arguments = ["--pid", &pid, "--output", "json", "--stall-after", "1s"];
+    let mut watch = Watch::start(Command::new(H2WATCH).args(arguments), true)?;
+    watch.wait_for("ready", LIMIT, |_| true)?;
+    let seen = watch.wait_for("snapshot", LIMIT, |line| connections(line).any(is_in_use))?;
+    let n_seen = connections(&seen).count();
+    ensure!(n_seen == 1, "the client has one connection, h2watch shows {n_seen}");
+
+    signal(server.id(), libc::SIGSTOP)?;
+    let stall = watch.wait_for("stall", LIMIT, |_| true)?;
+    signal(server.id(), libc::SIGCONT)?;
+    watch.wait_for("recover", LIMIT, |_| true)?;
+    signal(watch.id(), libc::SIGTERM)?;
+    watch.wait_for("summary", LIMIT, |_| true)?;
+    watch.end(false, LIMIT)?;
+    ensure!(
+        stall["connection"]["pid"] == client.id(),
+        "the stall names another process: {}",
+        stall["connection"]
+    );
+    evidence(&stall)
+}
+
+fn connections(snapshot: &Value) -> impl Iterator<Item = &Value> {
+    snapshot["connections"].as_array().into_iter().flatten()
+}
+
+/// In sync: streams are seen on both sides of their life.
+fn is_in_use(connection: &Value) -> bool {
+    connection["streams_opened"].as_u64() > Some(0) && connection["verdict"] == "healthy"
+}
+
+/// The sentence of a stall.
+fn evidence(stall: &Value) -> Result<String> {
+    let connection = &stall["connection"];
+    ensure!(connection["verdict"] == "stalled", "a stall line whose connection is not stalled: {connection}");
+    match connection["evidence"].as_str() {
+        Some(sentence) if !sentence.is_empty() => Ok(format!("stalled, {sentence}")),
+        _ => bail!("a stall without evidence: {connection}"),
+    }
+}
+
+/// Another role of this program, ended with the check.
+struct Process(Child);
+
+impl Process {
+    fn start(arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        Ok(Self(command.args(arguments).stdout(Stdio::piped()).spawn().context("cannot start a role")?))
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn first_line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().context("no output")?).read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
+            say::complaint(&format!("a role could not be ended: {error}"));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `cargo xtask test` (the README's test command) and `cargo xtask accept` (longer suites, by name).
+//!
+//! Tests never skip themselves: what lacks something fails and says what. Kernel tests run one after the other, because
+//! they count what the kernel does and the machine is shared.
+
+mod cargo_test;
+mod longer;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::setup::{self, Part};
+use crate::{command, say};
+use cargo_test::Counts;
+pub(crate) use longer::{Options as AcceptOptions, run as accept};
+
+pub(crate) fn test() -> Result<()> {
+    let started = Instant::now();
+    setup::require(Part::Clients)?;
+    refuse_without_root()?;
+    let mut counts = cargo_test::run(cargo_test_of(&["--workspace", "--lib", "--bins"]))?;
+    counts.add(&cargo_test::run(cargo_test_of(&["--workspace", "--doc"]))?);
+    counts.add(&cargo_test::run(kernel_tests())?);
+    nothing_skipped()?;
+    conclude("test", &counts, started)
+}
+
+/// Every ignored test belongs to a suite of `accept`.
+fn nothing_skipped() -> Result<()> {
+    let mut list =
+        cargo_test_of(&["--quiet", "--package", "h2watch", "--test", "*", "--", "--list", "--ignored"]);
+    let listed = command::output(&mut list)?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let skipped: Vec<&str> = names.filter(|name| !longer::covers(name)).collect();
+    if !skipped.is_empty() {
+        bail!("ignored, and in no suite of `cargo xtask accept`: {}", skipped.join(", "));
+    }
+    Ok(())
+}
+
+/// The kernel tests with another object than the committed one.
+pub(crate) fn kernel_tests_with(object: &Path) -> Result<()> {
+    let started = Instant::now();
+    setup::require(Part::Clients)?;
+    refuse_without_root()?;
+    let mut tests = kernel_tests();
+    tests.env("H2WATCH_PROBE", object);
+    conclude("test", &cargo_test::run(tests)?, started)
+}
+
+fn cargo_test_of(arguments: &[&str]) -> Command {
+    let mut cargo = command::cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(arguments);
+    cargo
+}
+
+/// Everything below `tui/tests`, one after the other.
+fn kernel_tests() -> Command {
+    cargo_test_of(&["--package", "h2watch", "--test", "*", "--", "--test-threads=1"])
+}
+
+fn refuse_without_root() -> Result<()> {
+    // SAFETY: geteuid has no arguments and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        bail!("the kernel tests load kernel programs: run this as root (sudo -E cargo xtask test)");
+    }
+    Ok(())
+}
+
+/// The last line of a run, and its judgement.
+fn conclude(task: &str, counts: &Counts, started: Instant) -> Result<()> {
+    say::line(&format!("{task}: {counts} ({})", say::took(started.elapsed())));
+    if counts.failed > 0 || counts.broken > 0 {
+        bail!("{task}: not everything passed");
+    }
+    if counts.passed == 0 {
+        bail!("{task}: no test ran: the name matches nothing");
+    }
+    Ok(())
+}
