@@ -40,7 +40,8 @@ pub fn piece<const DIRECTION: u32>(
         return;
     }
     let offset = lane.next.wrapping_sub(lane.start);
-    let end = if DIRECTION == SENT { &mut connection.sent_hello_end } else { &mut connection.received_hello_end };
+    let end =
+        if DIRECTION == SENT { &mut connection.sent_hello_end } else { &mut connection.received_hello_end };
     if *end == 0 {
         *end = if offset == 0 { first_record_end(ctx, payload_at + place.skip, place.len) } else { 1 };
     }

@@ -8,17 +8,17 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_loop};
 use aya_ebpf::programs::SkBuffContext;
 use probe_common::account::{SIGNAL_RECOGNISED, SIGNAL_STALLED, SIGNAL_STIRRED};
+use probe_common::event;
 use probe_common::loss::{FRAME_BUDGET, UNREADABLE_SEGMENT};
 use probe_common::slot::{Slot, TRANSPORT_FOREIGN};
 use probe_common::walk::{self, SENT};
-use probe_common::event;
 
 use crate::emit;
 use crate::hello;
-use crate::tls::associate;
 use crate::maps::{CONNECTIONS, SETTINGS, SLOTS, lost};
 use crate::packet;
 use crate::tally::{DONE, step_received, step_sent};
+use crate::tls::associate;
 
 /// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is at most three
 /// steps (header, one entry of SETTINGS, payload).

@@ -57,7 +57,9 @@ pub fn go_read(ctx: ProbeContext) -> u32 {
     let key_of_process = key(0).tgid;
     // SAFETY: the value is copied at once.
     let Some(process) = (unsafe { TLS_PROCESSES.get(&key_of_process) }).copied() else { return 0 };
-    let Some(receiver) = read_user::<u64>(stack.wrapping_add(u64::from(process.go_receiver_offset))) else { return 0 };
+    let Some(receiver) = read_user::<u64>(stack.wrapping_add(u64::from(process.go_receiver_offset))) else {
+        return 0;
+    };
     if let Some(object) = object(&key(receiver)) {
         plain::walk::<RECEIVED>(object, source, length as u32);
     }

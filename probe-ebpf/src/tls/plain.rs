@@ -44,8 +44,9 @@ impl Source for Memory {
         }
         let from = self.address.wrapping_add(u64::from(at));
         // SAFETY: offset + n is at most 33, less than the size of `unit`; the helper checks the source.
-        let failed =
-            unsafe { bpf_probe_read_user(unit.as_mut_ptr().add(offset as usize).cast(), n, from as *const c_void) } != 0;
+        let failed = unsafe {
+            bpf_probe_read_user(unit.as_mut_ptr().add(offset as usize).cast(), n, from as *const c_void)
+        } != 0;
         if failed {
             lost(UNREADABLE_MEMORY);
         }
@@ -67,7 +68,8 @@ impl<const DIRECTION: u32> Plain<DIRECTION> {
         if self.slot == NOWHERE {
             // SAFETY: the object of this call; its direction has one writer.
             let object = unsafe { &mut *self.object };
-            let waiting = if DIRECTION == SENT { &mut object.sent_waiting } else { &mut object.received_waiting };
+            let waiting =
+                if DIRECTION == SENT { &mut object.sent_waiting } else { &mut object.received_waiting };
             let n = waiting.count as usize;
             if n < WAITING {
                 waiting.units[n] = Unit { what, value, at_ns: self.now_ns, stream, pad: 0 };
@@ -148,11 +150,11 @@ unsafe extern "C" fn on_step<const DIRECTION: u32>(_index: u64, walk: *mut c_voi
     // SAFETY: bpf_loop hands back the pointer that `walk` gave it.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
     let source = Memory { address: walk.address, length: walk.length };
-    let mut sink = Plain::<DIRECTION> { object: walk.object, slot: walk.slot, now_ns: walk.now_ns, signals: 0 };
+    let mut sink =
+        Plain::<DIRECTION> { object: walk.object, slot: walk.slot, now_ns: walk.now_ns, signals: 0 };
     // SAFETY: the lane of this direction has one writer; the sink touches the waiting list only.
-    let lane = unsafe {
-        if DIRECTION == SENT { &mut (*walk.object).sent } else { &mut (*walk.object).received }
-    };
+    let lane =
+        unsafe { if DIRECTION == SENT { &mut (*walk.object).sent } else { &mut (*walk.object).received } };
     let mut at = walk.at;
     let done = lane.step(&source, &mut at, &mut sink) == Step::Done;
     walk.at = at;
@@ -202,7 +204,11 @@ pub fn walk<const DIRECTION: u32>(object: *mut Object, address: u64, length: u32
     let Some(head) = head(address, length) else { return };
     // SAFETY: the object of the current call.
     let begun = unsafe {
-        if DIRECTION == SENT { (*object).begin_write(&head, length) } else { (*object).begin_read(&head, length) }
+        if DIRECTION == SENT {
+            (*object).begin_write(&head, length)
+        } else {
+            (*object).begin_read(&head, length)
+        }
     };
     if !begun {
         return;
