@@ -1,10 +1,15 @@
 //! What was typed. What it means is decided where it is used.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::demo::Destination;
+use crate::reset::policy::{self, Budget};
+use crate::verdict::Cause;
 
 /// Shows HTTP/2 client connections that take new streams while receiving no frames, and says why.
 ///
@@ -31,8 +36,11 @@ pub enum Mode {
     Demo(Demo),
     /// Say what can be seen here, what not, and what to do about it: exit status 0, 1 or 2.
     Doctor(Doctor),
+    /// Prometheus exporter: metrics, a page for people, and the connections as JSON.
+    Export(Export),
+    /// The demo's client; started by `demo`.
     #[command(hide = true)]
-    DemoTraffic,
+    DemoTraffic { destinations: Vec<Destination> },
 }
 
 /// Whom to watch.
@@ -60,6 +68,8 @@ pub struct Watch {
     pub selector: Selector,
     #[command(flatten)]
     pub thresholds: ThresholdArgs,
+    #[command(flatten)]
+    pub act: Act,
     /// Time between two looks.
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
     pub interval: Duration,
@@ -73,6 +83,68 @@ pub struct Watch {
     #[arg(short = 'o', value_name = "FILE")]
     pub output_file: Option<PathBuf>,
     /// Connections that can be watched at once; each costs about 4 KiB of kernel memory.
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+}
+
+/// Acting on what is found.
+#[derive(Args, Clone, Debug)]
+pub struct Act {
+    /// Whether dead connections are reset (SOCK_DESTROY), so that the client dials anew: `confirm` is the dashboard's key r.
+    #[arg(long, value_name = "off|confirm|dry-run|auto", default_value = "off")]
+    pub reset: policy::Mode,
+    /// Causes that `auto` and `dry-run` may act on, separated by commas.
+    #[arg(long, value_name = "CAUSES", value_parser = reset_causes)]
+    pub reset_causes: Option<Causes>,
+    /// How long a connection must have been stalled before it is reset.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub reset_after: Duration,
+    /// Resets allowed for each process.
+    #[arg(long, value_name = "N/s|min|h", default_value = "5/min")]
+    pub reset_budget: Budget,
+    /// Resets allowed for all processes together.
+    #[arg(long, value_name = "N/s|min|h", default_value = "20/min")]
+    pub reset_budget_total: Budget,
+    /// After a reset, new connections to the same destination are left alone for this long.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub reset_cool_down: Duration,
+    /// Append every decision about a reset, also every refusal, to this file (JSON lines).
+    #[arg(long, value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
+    /// Run this command when a connection stalls, with the incident as JSON on its standard input; words are separated by
+    /// spaces, no shell is involved.
+    #[arg(long, value_name = "COMMAND", value_parser = words)]
+    pub on_stall: Option<Words>,
+    /// Run this command when a stalled connection is heard again.
+    #[arg(long, value_name = "COMMAND", value_parser = words)]
+    pub on_recover: Option<Words>,
+    /// A command that runs longer is ended.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub hook_timeout: Duration,
+    /// Commands that may run at the same time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub hook_limit: u16,
+}
+
+/// Options of the exporter.
+#[derive(Args, Clone, Debug)]
+pub struct Export {
+    #[command(flatten)]
+    pub selector: Selector,
+    #[command(flatten)]
+    pub thresholds: ThresholdArgs,
+    #[command(flatten)]
+    pub act: Act,
+    /// Address of the HTTP side.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9632")]
+    pub listen: std::net::SocketAddr,
+    /// Destinations that get series of their own; the others are summed as `~other`.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub max_destinations: usize,
+    /// Time between two looks.
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = duration)]
+    pub interval: Duration,
+    /// Connections that can be watched at once.
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 }
@@ -137,6 +209,23 @@ pub enum Output {
     Auto,
     Table,
     Json,
+}
+
+/// Causes of `--reset-causes`.
+#[derive(Clone, Debug)]
+pub struct Causes(pub BTreeSet<Cause>);
+
+fn reset_causes(text: &str) -> Result<Causes, String> {
+    policy::causes(text).map(Causes).map_err(|error| format!("{error:#}"))
+}
+
+/// A command and its arguments.
+#[derive(Clone, Debug)]
+pub struct Words(pub Vec<OsString>);
+
+fn words(text: &str) -> Result<Words, String> {
+    let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
+    if words.is_empty() { Err("name a command".to_owned()) } else { Ok(Words(words)) }
 }
 
 /// A time as humantime writes it: `3s`, `250ms`, `1m 30s`. Zero is refused: nothing here can happen in no time.

@@ -14,17 +14,23 @@
 pub mod diag;
 pub mod model;
 pub mod probe;
+pub mod record;
 pub mod target;
+pub mod tls;
 pub mod verdict;
 
+pub mod dashboard;
 pub mod export;
 pub mod hooks;
 pub mod json;
 pub mod reset;
+pub mod table;
 
 pub mod cli;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
+pub mod human;
 pub mod privileges;
 pub mod run;
 pub mod start;

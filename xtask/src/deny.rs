@@ -44,8 +44,8 @@ fn is_unreachable(said: &str) -> bool {
 
 fn deny(program: &Path, manifest: &str) -> Command {
     let mut deny = Command::new(program);
-    deny.current_dir(checkout::root()).arg("--manifest-path").arg(manifest).args(["--all-features", "check"]);
-    deny.arg("--config").arg(checkout::root().join("deny.toml")).arg("--hide-inclusion-graph");
+    deny.current_dir(checkout::root()).arg("--manifest-path").arg(manifest).arg("--all-features");
+    deny.arg("--config").arg(checkout::root().join("deny.toml")).args(["check", "--hide-inclusion-graph"]);
     deny
 }
 

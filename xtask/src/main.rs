@@ -1,10 +1,12 @@
 //! `cargo xtask`: what developers and CI do. This file says which commands there are; each has a folder or file of its own.
 
+mod bench;
 mod checkout;
 mod command;
 mod deny;
 mod deploy;
 mod guest;
+mod netsplit;
 mod probe;
 mod say;
 mod setup;
@@ -25,6 +27,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure lost requests without h2watch and with `--reset auto`: golang/go#63422 (needs root)
+    Netsplit(netsplit::Options),
     /// Rebuild the committed kernel objects (probe-ebpf/prebuilt)
     Probe(probe::Options),
     /// Install what is missing for building and testing
@@ -39,6 +43,8 @@ enum Task {
     DeployCheck,
     /// Run h2watch on other kernels, in virtual machines
     Vm(vm::Options),
+    /// Measure what watching costs and write docs/overhead.md (as root, on an idle machine)
+    Bench(bench::Options),
     /// The first process of such a machine
     #[command(hide = true)]
     Guest(guest::Options),
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let outcome = match Cli::parse().task {
+        Task::Netsplit(options) => netsplit::run(&options),
         Task::Probe(options) => probe::run(&options),
         Task::Setup(options) => setup::run(&options),
         Task::Test => suites::test(),
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
         Task::Deny => deny::run(),
         Task::DeployCheck => deploy::run(),
         Task::Vm(options) => vm::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Guest(options) => guest::run(&options),
     };
     match outcome {

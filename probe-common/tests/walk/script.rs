@@ -6,10 +6,10 @@ use probe_common::slot::{ORIGIN_CONNECT, Slot};
 use probe_common::walk;
 
 /// More steps than any test needs.
-pub const BUDGET: u32 = 1 << 20;
+pub(crate) const BUDGET: u32 = 1 << 20;
 
 /// Bytes at hand.
-pub struct Bytes(pub Vec<u8>);
+pub(crate) struct Bytes(pub Vec<u8>);
 
 impl Source for Bytes {
     fn len(&self) -> u32 {
@@ -26,7 +26,7 @@ impl Source for Bytes {
 }
 
 /// One frame.
-pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
     bytes.extend(stream.to_be_bytes());
@@ -34,10 +34,10 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Frame counts by type, read off the finished byte stream the plain way.
-pub fn count(mut bytes: &[u8]) -> [u64; 11] {
+pub(crate) fn count(mut bytes: &[u8]) -> [u64; 11] {
     let mut counts = [0; 11];
     while bytes.len() >= 9 {
         let length = usize::from(bytes[0]) << 16 | usize::from(bytes[1]) << 8 | usize::from(bytes[2]);
@@ -48,14 +48,14 @@ pub fn count(mut bytes: &[u8]) -> [u64; 11] {
 }
 
 /// A connection under the walker.
-pub struct Wire {
-    pub slot: Box<Slot>,
-    pub now_ns: u64,
+pub(crate) struct Wire {
+    pub(crate) slot: Box<Slot>,
+    pub(crate) now_ns: u64,
 }
 
 impl Wire {
     /// After the handshake; the first payload byte of both directions has sequence number `seq`.
-    pub fn new(seq: u32) -> Self {
+    pub(crate) fn new(seq: u32) -> Self {
         let mut wire = Self { slot: Box::default(), now_ns: 1_000 };
         wire.slot.connection.cookie = 1;
         wire.slot.prepare(ORIGIN_CONNECT);
@@ -66,7 +66,7 @@ impl Wire {
     }
 
     /// One segment arrives.
-    pub fn deliver(&mut self, direction: u32, seq: u32, payload: &[u8], flags: u8) {
+    pub(crate) fn deliver(&mut self, direction: u32, seq: u32, payload: &[u8], flags: u8) {
         self.now_ns += 1_000;
         let header = Segment {
             seq,
@@ -86,7 +86,7 @@ impl Wire {
     }
 
     /// A whole byte stream in order, cut after each of `cuts` bytes in turn.
-    pub fn deliver_cut(&mut self, direction: u32, seq: u32, bytes: &[u8], cuts: &[usize]) {
+    pub(crate) fn deliver_cut(&mut self, direction: u32, seq: u32, bytes: &[u8], cuts: &[usize]) {
         let (mut at, mut i) = (0, 0);
         while at < bytes.len() {
             let n = cuts.get(i % cuts.len().max(1)).copied().unwrap_or(usize::MAX).clamp(1, bytes.len() - at);

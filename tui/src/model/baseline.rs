@@ -24,6 +24,13 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    /// Nothing remembered.
+    pub const EMPTY: Baseline = Baseline {
+        started_ns: 0,
+        current: Generation { waits: 0, longest_ns: 0 },
+        previous: Generation { waits: 0, longest_ns: 0 },
+    };
+
     /// Notes that a wait ended. `wait_ns` may be an upper bound: a longer normal only makes verdicts more patient.
     pub fn note(&mut self, now_ns: Nanos, wait_ns: Nanos) {
         self.age(now_ns);

@@ -12,9 +12,10 @@ pub mod snapshot;
 pub mod staged;
 pub mod track;
 pub mod unread;
-mod words;
+pub mod window;
+pub mod words;
 
-use crate::verdict::{Policy, State, next_look_ns, wants_tcp_facts};
+use crate::verdict::{Case, Policy, State, next_look_ns, wants_tcp_facts};
 use counters::Counters;
 use sample::{Cookie, Losses, Nanos, Process, Reading, Sample};
 use snapshot::{Change, Connection, Snapshot, Totals};
@@ -199,11 +200,14 @@ impl Model {
     /// look again then. `None` while nothing waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
-        let next = |track: &Track| {
-            let normal = self.normals.get(&track.reading.remote).copied().unwrap_or_default();
-            next_look_ns(track, &normal, &self.policy, self.now_ns)
-        };
-        self.tracks.values().filter_map(next).min()
+        self.cases().filter_map(|(case, state)| next_look_ns(&case, state)).min()
+    }
+
+    fn cases(&self) -> impl Iterator<Item = (Case<'_>, State)> {
+        self.tracks.values().map(|track| {
+            let normal = self.normals.get(&track.reading.remote).unwrap_or(&Normal::UNKNOWN);
+            (track.case(self.now_ns, normal, &self.policy), track.verdict.state)
+        })
     }
 
     /// No stream that is opened from now on can be called stalled before this time has passed: the run loop may sleep as
@@ -215,7 +219,7 @@ impl Model {
 
     /// Connections whose TCP facts the next sample should carry: the suspicious ones.
     pub fn suspects(&self) -> impl Iterator<Item = Cookie> + '_ {
-        self.tracks.iter().filter(|(_, track)| wants_tcp_facts(track, self.now_ns)).map(|(&id, _)| id)
+        self.cases().filter(|(case, state)| wants_tcp_facts(case, *state)).map(|(case, _)| case.reading.id)
     }
 
     /// Stalled connections now.

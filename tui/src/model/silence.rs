@@ -41,6 +41,8 @@ pub struct Ended {
     pub wait_ns: Nanos,
     /// Streams were given up while it lasted.
     pub abandoned: u64,
+    /// It was seen to consist of one stream or record only.
+    pub lone: bool,
 }
 
 /// The present silence.
@@ -97,7 +99,8 @@ impl Silence {
         let first_ns = self.first_ns?;
         let heard_ns = look.heard_ns.filter(|&heard| heard >= first_ns)?;
         let wait_ns = heard_ns.min(look.now_ns.max(first_ns)) - first_ns;
-        Some(Ended { wait_ns, abandoned: self.abandoned_last - self.abandoned_before })
+        let abandoned = self.abandoned_last - self.abandoned_before;
+        Some(Ended { wait_ns, abandoned, lone: self.count <= 1 })
     }
 
     /// Between two looks only the newest time is known: more streams in between are spread evenly, one per moment at most.
@@ -207,7 +210,7 @@ mod tests {
         let mut end = look(3_000, None, 0, 1_000);
         end.heard_ns = Some(2_500 * MS);
         end.abandoned = 2;
-        assert_eq!(s.look(&end), Some(Ended { wait_ns: 1_500 * MS, abandoned: 0 }));
+        assert_eq!(s.look(&end), Some(Ended { wait_ns: 1_500 * MS, abandoned: 0, lone: true }));
         assert_eq!(s.length_ns(3_000 * MS), None);
     }
 

@@ -162,6 +162,9 @@ impl Staged {
     /// The client gives `n` streams up.
     pub fn abandon(&mut self, n: u64) -> &mut Self {
         let r = &mut self.reading;
+        if r.view == View::Records {
+            return self;
+        }
         r.sent.resets += n;
         r.sent.last_reset_code = 8;
         r.streams.abandoned += n;

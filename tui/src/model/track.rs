@@ -5,7 +5,8 @@ use super::counters::Counters;
 use super::sample::{Nanos, Reading, Transport, View};
 use super::silence::{Ended, Look, Silence};
 use super::snapshot::Connection;
-use super::unread::{Unread, follow};
+use super::unread::{self, Unread};
+use super::window::{self, UsedUp};
 use crate::verdict::{Case, Policy, Standing, State, Verdict};
 
 /// What a destination normally does, over all connections to it.
@@ -15,6 +16,11 @@ pub struct Normal {
     pub heard: Baseline,
     /// From a stream to the next answer of any stream.
     pub answered: Baseline,
+}
+
+impl Normal {
+    /// Nothing is known.
+    pub const UNKNOWN: Normal = Normal { heard: Baseline::EMPTY, answered: Baseline::EMPTY };
 }
 
 /// True for connections that are known to be HTTP/2.
@@ -48,6 +54,7 @@ pub struct Track {
     pub silence: Silence,
     answers: Silence,
     unread: Option<Unread>,
+    used_up: Option<UsedUp>,
     standing: Standing,
     /// Number of the sample that this is as of.
     pub seen: u64,
@@ -70,6 +77,7 @@ impl Track {
             silence: Silence::default(),
             answers: Silence::default(),
             unread: None,
+            used_up: None,
             standing: Standing::default(),
             seen: 0,
             observed_ns: 0,
@@ -102,15 +110,16 @@ impl Track {
         self.counters = counters;
         let first = self.seen == 0;
         self.follow_silences(reading, now_ns, normal, first);
-        self.unread = follow(self.unread, reading, now_ns);
+        self.unread = unread::follow(self.unread, reading, now_ns);
+        self.used_up = window::follow(self.used_up, reading, now_ns);
         self.refresh(reading);
         self.judge(now_ns, normal, policy)
     }
 
-    fn judge(&mut self, now_ns: Nanos, normal: &Normal, policy: &Policy) -> Turn {
-        let stalled_since = self.standing.stalled_since_ns();
-        let cause = self.verdict.cause;
-        let case = Case {
+    /// The connection as the rules see it.
+    #[must_use]
+    pub fn case<'a>(&'a self, now_ns: Nanos, normal: &'a Normal, policy: &'a Policy) -> Case<'a> {
+        Case {
             now_ns,
             reading: &self.reading,
             policy,
@@ -118,8 +127,19 @@ impl Track {
             answers: &self.answers,
             normal,
             unread: self.unread,
-        };
-        self.verdict = self.standing.judge(&case);
+            used_up: self.used_up,
+            stalled_since_ns: self.standing.stalled_since_ns(),
+            cause: self.standing.cause(),
+        }
+    }
+
+    fn judge(&mut self, now_ns: Nanos, normal: &Normal, policy: &Policy) -> Turn {
+        let stalled_since = self.standing.stalled_since_ns();
+        let cause = self.verdict.cause;
+        let before = std::mem::take(&mut self.verdict);
+        let (verdict, standing) = self.standing.judge(&self.case(now_ns, normal, policy), before);
+        self.verdict = verdict;
+        self.standing = standing;
         match (stalled_since, self.verdict.state == State::Stalled) {
             (None, true) => {
                 self.stalls += 1;
@@ -166,12 +186,16 @@ impl Track {
         let damaged = self.verdict.state == State::Stalled && self.damage > 0;
         let quick = |heard_ns: Option<Nanos>, before: Option<Nanos>| {
             let heard_ns = heard_ns.filter(|_| !first && heard_ns != before)?;
-            let opened_ns = reading.last_opened_ns.filter(|&opened| opened <= heard_ns)?;
+            let opened_ns = heard.last_ns.filter(|&opened| opened <= heard_ns)?;
             Some(heard_ns.min(now_ns).saturating_sub(opened_ns))
         };
         // A silence in which streams were given up, or that was a stall with damage, is no example of what is normal.
-        let teaches = |ended: Ended| (ended.abandoned == 0 && !damaged).then_some(ended.wait_ns);
-        let opened = reading.streams.opened > self.reading.streams.opened;
+        // A lone record may have asked for nothing, so what came later was no answer.
+        let teaches = |ended: Ended| {
+            (ended.abandoned == 0 && !damaged && !(records && ended.lone)).then_some(ended.wait_ns)
+        };
+        let opened = heard.last_ns
+            > if records { self.reading.sent.last_data_ns } else { self.reading.last_opened_ns };
         let waits = [
             (
                 self.silence.look(&heard),
@@ -188,7 +212,7 @@ impl Track {
             baseline.age(now_ns);
             let wait_ns = match ended {
                 Some(ended) => teaches(ended),
-                None if opened => quick,
+                None if opened && !damaged => quick,
                 None => None,
             };
             if let Some(wait_ns) = wait_ns {

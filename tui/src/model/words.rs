@@ -1,6 +1,6 @@
 //! The words for what a sample holds: the same in JSON, metrics, screens and documents.
 
-use super::sample::{Library, TcpFacts, Transport, View};
+use super::sample::{Library, Losses, TcpFacts, Transport, View};
 
 impl Transport {
     #[must_use]
@@ -68,5 +68,43 @@ impl TcpFacts {
             4 => "zero-window-probe",
             _ => "unknown",
         }
+    }
+}
+
+/// Name of an HTTP/2 error code (RFC 9113, section 7).
+#[must_use]
+pub fn error_code(code: u32) -> &'static str {
+    match code {
+        0x0 => "NO_ERROR",
+        0x1 => "PROTOCOL_ERROR",
+        0x2 => "INTERNAL_ERROR",
+        0x3 => "FLOW_CONTROL_ERROR",
+        0x4 => "SETTINGS_TIMEOUT",
+        0x5 => "STREAM_CLOSED",
+        0x6 => "FRAME_SIZE_ERROR",
+        0x7 => "REFUSED_STREAM",
+        0x8 => "CANCEL",
+        0x9 => "COMPRESSION_ERROR",
+        0xa => "CONNECT_ERROR",
+        0xb => "ENHANCE_YOUR_CALM",
+        0xc => "INADEQUATE_SECURITY",
+        0xd => "HTTP_1_1_REQUIRED",
+        _ => "an unknown code",
+    }
+}
+
+impl Losses {
+    /// Each counter with what it counts, to be read before its number: `events that did not fit into the ring: 2`.
+    #[must_use]
+    pub fn in_words(&self) -> [(u64, &'static str); 7] {
+        [
+            (self.connections_full, "connections not watched, the table was full"),
+            (self.ring_full, "events that did not fit into the ring"),
+            (self.frame_budget, "segments with more frames than this kernel's walker may walk"),
+            (self.unreadable_segments, "segments that could not be read"),
+            (self.unassociated, "TLS calls that could not be associated with a socket"),
+            (self.tls_objects_full, "TLS objects that their table had no room for"),
+            (self.unreadable_memory, "TLS buffers that could not be read"),
+        ]
     }
 }

@@ -7,7 +7,6 @@ pub mod audit;
 pub mod kill;
 pub mod latency;
 pub mod outcome;
-pub mod pace;
 pub mod plan;
 pub mod policy;
 

@@ -107,6 +107,14 @@ fn tick(resetter: &mut Resetter, snapshot: &Snapshot) -> (Vec<Cookie>, Vec<&'sta
     (world.destroyed, words(&reports))
 }
 
+fn none() -> Vec<Cookie> {
+    Vec::new()
+}
+
+fn silence() -> Vec<&'static str> {
+    Vec::new()
+}
+
 fn words(reports: &[Report]) -> Vec<&'static str> {
     let word = |report: &Report| match &report.action {
         Action::Refused(refusal) => refusal.as_str(),
@@ -124,9 +132,9 @@ fn once(policy: Policy, connections: &[Connection]) -> (Vec<Cookie>, Vec<&'stati
 fn modes_do_what_they_say() {
     let dead = [stalled(1, 7, Cause::SilentPeer)];
     let mode = |mode| once(Policy { mode, ..Policy::default() }, &dead);
-    assert_eq!(mode(Mode::Off), (vec![], vec![]));
-    assert_eq!(mode(Mode::Confirm), (vec![], vec![]));
-    assert_eq!(mode(Mode::DryRun), (vec![], vec!["dry_run"]));
+    assert_eq!(mode(Mode::Off), (none(), silence()));
+    assert_eq!(mode(Mode::Confirm), (none(), silence()));
+    assert_eq!(mode(Mode::DryRun), (none(), vec!["dry_run"]));
     assert_eq!(mode(Mode::Auto), (vec![1], vec!["done"]));
 }
 
@@ -134,10 +142,10 @@ fn modes_do_what_they_say() {
 fn causes_outside_the_list_are_refused_once_with_the_reason() {
     let mut resetter = Resetter::new(auto());
     let hung = [stalled(1, 7, Cause::HungServer)];
-    assert_eq!(tick(&mut resetter, &at(6_000, &hung)), (vec![], vec!["cause_not_allowed"]));
-    assert_eq!(tick(&mut resetter, &at(6_001, &hung)), (vec![], vec![]), "the same reason is no news");
+    assert_eq!(tick(&mut resetter, &at(6_000, &hung)), (none(), vec!["cause_not_allowed"]));
+    assert_eq!(tick(&mut resetter, &at(6_001, &hung)), (none(), silence()), "the same reason is no news");
     let sharper = [stalled(1, 7, Cause::ReaderBlocked)];
-    assert_eq!(tick(&mut resetter, &at(6_002, &sharper)), (vec![], vec!["cause_never_reset"]));
+    assert_eq!(tick(&mut resetter, &at(6_002, &sharper)), (none(), vec!["cause_never_reset"]));
     let allowed = Policy { causes: policy::causes("hung_server").unwrap(), ..auto() };
     assert_eq!(once(allowed, &hung).0, vec![1]);
 }
@@ -145,15 +153,15 @@ fn causes_outside_the_list_are_refused_once_with_the_reason() {
 #[test]
 fn reader_blocked_is_never_reset_even_when_the_list_has_it() {
     let policy = Policy { causes: Cause::ALL.into_iter().collect(), ..auto() };
-    assert_eq!(once(policy.clone(), &[stalled(1, 7, Cause::ReaderBlocked)]).0, Vec::<u64>::new());
-    assert_eq!(once(policy, &[stalled(1, 7, Cause::Unknown)]).0, Vec::<u64>::new());
+    assert_eq!(once(policy.clone(), &[stalled(1, 7, Cause::ReaderBlocked)]).0, none());
+    assert_eq!(once(policy, &[stalled(1, 7, Cause::Unknown)]).0, none());
 }
 
 #[test]
 fn a_young_verdict_waits_and_says_when_to_look_again() {
     let mut resetter = Resetter::new(auto());
     let dead = [stalled(1, 7, Cause::BlackHole)];
-    assert_eq!(tick(&mut resetter, &at(4_200, &dead)), (vec![], vec!["too_young"]));
+    assert_eq!(tick(&mut resetter, &at(4_200, &dead)), (none(), vec!["too_young"]));
     assert_eq!(resetter.next_look_ns(), Some(START + 5_000 * MS));
     assert_eq!(tick(&mut resetter, &at(5_000, &dead)).0, vec![1]);
 }
@@ -217,7 +225,7 @@ fn budgets_hold_for_each_process_and_for_all() {
     assert_eq!(destroyed, vec![1, 2, 3, 4, 5]);
     assert_eq!(words[5..], ["budget_total", "budget_of_process", "budget_of_process", "budget_total"]);
     let rest = &dead[5..];
-    assert_eq!(tick(&mut resetter, &at(65_999, rest)).0, Vec::<u64>::new());
+    assert_eq!(tick(&mut resetter, &at(65_999, rest)).0, none());
     assert_eq!(tick(&mut resetter, &at(66_000, rest)).0, vec![6, 7, 8, 9]);
 }
 
@@ -239,7 +247,7 @@ fn a_replacement_cools_down_and_an_older_neighbour_does_not() {
     replacement.stalled_since_ns = Some(START + 9_003 * MS);
     let both = [neighbour, replacement.clone()];
     assert_eq!(tick(&mut resetter, &at(12_000, &both)), (vec![2], vec!["done", "cooling_down"]));
-    assert_eq!(tick(&mut resetter, &at(15_999, &[replacement.clone()])).0, Vec::<u64>::new());
+    assert_eq!(tick(&mut resetter, &at(15_999, &[replacement.clone()])).0, none());
     assert_eq!(tick(&mut resetter, &at(16_000, &[replacement])).0, vec![3]);
 }
 
@@ -252,7 +260,7 @@ fn a_machine_that_stood_still_catches_up_first() {
     let reports = resetter.tick(&snapshot, Duration::from_millis(700), &mut world);
     assert_eq!((words(&reports), world.destroyed.len()), (vec!["catching_up"], 0));
     assert_eq!(resetter.next_look_ns(), Some(START + 6_700 * MS));
-    assert_eq!(tick(&mut resetter, &at(6_699, &dead)).0, Vec::<u64>::new());
+    assert_eq!(tick(&mut resetter, &at(6_699, &dead)).0, none());
     assert_eq!(tick(&mut resetter, &at(6_700, &dead)).0, vec![1]);
 }
 
@@ -323,21 +331,4 @@ fn other_outcomes_are_told_apart() {
     let mut foreign = replacement(6_003, Some(6_005));
     foreign.reading.owner.pid = 8;
     assert!(followed(&[at(6_006, &[foreign])]).is_none(), "another process is no recovery");
-}
-
-#[test]
-fn looks_follow_the_threshold_and_rest_when_nothing_waits() {
-    let (interval, after) = (Duration::from_millis(250), Duration::from_millis(8));
-    let waiting = |ms| at(ms, &[stalled(1, 7, Cause::SilentPeer)]);
-    assert_eq!(pace::next_look(&at(5, &[]), interval, after), interval);
-    assert_eq!(pace::next_look(&waiting(1_000), interval, after), Duration::from_millis(1));
-    assert_eq!(pace::next_look(&waiting(1_001), interval, Duration::from_secs(3)), interval);
-    let mut late = waiting(1_000);
-    late.now_ns += 7 * MS + MS / 2;
-    assert_eq!(
-        pace::next_look(&late, interval, after),
-        Duration::from_micros(500),
-        "exactly at the threshold"
-    );
-    assert_eq!(pace::next_look(&waiting(9_000), interval, after), Duration::from_millis(1));
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::resets;
 use crate::json;
 use crate::model::snapshot::{Change, Snapshot};
+use crate::reset::Report;
+use crate::table;
 
 /// JSON or text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,7 @@ impl Lines {
     pub fn ready(&mut self, snapshot: &Snapshot, watching: &str) -> Result<()> {
         let line = match self.form {
             Form::Json => json::ready(snapshot, watching),
-            Form::Table => json::ready(snapshot, watching),
+            Form::Table => table::ready(snapshot, watching),
         };
         self.put(&line)
     }
@@ -81,7 +84,7 @@ impl Lines {
         for change in changes {
             let line = match self.form {
                 Form::Json => json::change(snapshot, change),
-                Form::Table => json::change(snapshot, change),
+                Form::Table => table::change(snapshot, change),
             };
             self.put(&line)?;
         }
@@ -98,17 +101,48 @@ impl Lines {
     pub fn summary(&mut self, snapshot: &Snapshot, duration: Duration) -> Result<()> {
         let line = match self.form {
             Form::Json => json::summary(snapshot, duration),
-            Form::Table => json::summary(snapshot, duration),
+            Form::Table => table::summary(snapshot, duration),
         };
         self.put(&line)
+    }
+
+    /// A decision about a reset.
+    ///
+    /// # Errors
+    /// As for `ready`.
+    pub fn reset(&mut self, snapshot: &Snapshot, report: &Report) -> Result<()> {
+        let line = match self.form {
+            Form::Json => resets::line(snapshot, report),
+            Form::Table => {
+                table::reset(snapshot, &report.connection, report.action.as_str(), &report.reason())
+            }
+        };
+        self.put(&line)
+    }
+
+    /// A sentence for people; programs do not get it.
+    ///
+    /// # Errors
+    /// As for `ready`.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        if self.form == Form::Table { self.put(line) } else { Ok(()) }
     }
 
     /// The whole state, once.
     ///
     /// # Errors
     /// As for `ready`.
-    pub fn whole(&mut self, snapshot: &Snapshot) -> Result<()> {
-        self.put(&json::snapshot(snapshot))
+    pub fn whole(&mut self, snapshot: &Snapshot, duration: Duration) -> Result<()> {
+        match self.form {
+            Form::Json => self.put(&json::snapshot(snapshot)),
+            Form::Table => {
+                for connection in snapshot.connections.iter().filter(|c| c.verdict.cause.is_some()) {
+                    let stalled = Change::Stalled(Box::new(connection.clone()));
+                    self.put(&table::change(snapshot, &stalled))?;
+                }
+                self.put(&table::summary(snapshot, duration))
+            }
+        }
     }
 
     fn put(&mut self, line: &str) -> Result<()> {

@@ -1,14 +1,22 @@
 //! The one loop: the kernel's events, the clock and signals in; samples, verdicts and outputs out.
 
-pub mod check;
+mod alarm;
 mod clock;
+mod companions;
 mod ending;
+mod front;
 mod lines;
 mod pace;
+mod resets;
+mod story;
 mod watch;
 mod watcher;
 
+pub use companions::Companions;
 pub use ending::Ending;
+pub use front::{Front, Screen};
 pub use lines::{Form, Lines};
-pub use watch::{Front, Plan, watch};
+pub use resets::Resets;
+pub use story::Story;
+pub use watch::{Plan, watch};
 pub use watcher::{Settings, Watcher};

@@ -9,11 +9,15 @@ use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::alarm::Alarm;
+use super::companions::{Aside, Companions};
+use super::front::Front;
 use super::pace::Pace;
-use super::{Ending, Lines, Watcher, clock};
+use super::{Ending, Watcher, clock};
+use crate::dashboard::{Effect, Input};
 use crate::exit::Exit;
 use crate::model::Model;
-use crate::model::sample::Cookie;
+use crate::model::sample::{Cookie, Nanos};
 use crate::model::snapshot::{Change, Snapshot};
 use crate::probe::Notice;
 use crate::target::Child;
@@ -21,14 +25,6 @@ use crate::target::command::shell_code;
 
 /// Time between two looks at the target's processes, and at connections of new ones.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
-
-/// Who sees what is found.
-#[derive(Debug)]
-pub enum Front {
-    Lines(Lines),
-    /// Nobody but the caller, at the end (`check`).
-    Quiet,
-}
 
 /// How long, how often.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +39,11 @@ pub struct Plan {
 enum Woken {
     Clock,
     Ring,
+    Key(Option<Input>),
     Signal(Signal),
     ChildEnded(u8),
+    /// A companion has something for the reader.
+    Aside(Aside),
 }
 
 /// A run in progress.
@@ -52,13 +51,17 @@ struct Run {
     watcher: Watcher,
     model: Model,
     front: Front,
+    companions: Companions,
     pace: Pace,
     snapshot: Snapshot,
     suspects: HashSet<Cookie>,
     followed_at: Instant,
+    /// When the next look was due: how late it came is known to what acts on it.
+    due_ns: Nanos,
 }
 
-/// Watches until the time is up, a signal comes, the target or the command ends. Returns how, and the last snapshot.
+/// Watches until the time is up, a signal comes, the target or the command ends. Returns how, the last snapshot, and
+/// the output.
 ///
 /// # Errors
 /// The kernel's ring cannot be polled, or the output cannot be written (a reader that went away is no error).
@@ -66,29 +69,32 @@ pub async fn watch(
     watcher: Watcher,
     model: Model,
     front: Front,
+    companions: Companions,
     plan: &Plan,
     child: Option<Child>,
-) -> Result<(Ending, Snapshot)> {
+) -> Result<(Ending, Snapshot, Front)> {
     let interval_ns = u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);
+    let now_ns = clock::now_ns();
     let mut run = Run {
         watcher,
         model,
         front,
-        pace: Pace::new(interval_ns, clock::now_ns()),
+        companions,
+        pace: Pace::new(interval_ns, now_ns),
         snapshot: Snapshot::default(),
         suspects: HashSet::new(),
         followed_at: Instant::now(),
+        due_ns: now_ns,
     };
     let started = Instant::now();
-    let result = run.until_end(plan, child, started).await;
-    let ended = match result {
-        Ok(ending) => run.finish(started.elapsed()).map(|()| ending),
+    let ended = match run.until_end(plan, child, started).await {
+        Ok(ending) => run.finish(started.elapsed()).await.map(|()| ending),
         Err(error) => Err(error),
     };
     match ended {
-        Ok(ending) => Ok((ending, run.snapshot)),
+        Ok(ending) => Ok((ending, run.snapshot, run.front)),
         // Whoever read the lines has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok((Ending::Own(Exit::Success), run.snapshot)),
+        Err(error) if is_broken_pipe(&error) => Ok((Ending::Own(Exit::Success), run.snapshot, run.front)),
         Err(error) => Err(error),
     }
 }
@@ -99,52 +105,87 @@ impl Run {
         let ring = unsafe { AsyncFd::register(self.watcher.events_fd()?) }
             .map_err(io::Error::from)
             .context("polling the kernel's event ring")?;
+        let alarm = Alarm::new()?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut changes = self.look();
-        if let Front::Lines(lines) = &mut self.front {
-            lines.ready(&self.snapshot, &self.watcher.describe())?;
-        }
-        if let Some(child) = &child {
-            child.signal(Signal::CONT);
-        }
+        self.front.ready(&self.snapshot, &self.watcher.describe())?;
+        self.companions.begin().await?;
         loop {
-            let whole = self.pace.tick(clock::now_ns());
-            self.show(&changes, whole)?;
-            if plan.until_stalled && self.model.stalled() > 0 {
-                return Ok(Ending::Own(Exit::Stalled));
+            if let Some(ending) =
+                self.after_look(std::mem::take(&mut changes), plan, started, child.is_some())?
+            {
+                return Ok(ending);
             }
-            if plan.run_for.is_some_and(|run_for| started.elapsed() >= run_for) {
-                return Ok(Ending::Own(Exit::Success));
-            }
-            self.follow();
-            if child.is_none() && !self.watcher.target_exists() {
-                return Ok(Ending::Own(Exit::Success));
-            }
-            let wait = self.rest(plan, started);
+            let until_ns = self.rest(plan, started);
             let woken = tokio::select! {
-                () = tokio::time::sleep(wait) => Woken::Clock,
+                rung = alarm.at(until_ns) => { rung?; Woken::Clock }
                 ready = ring.readable() => { ready?.clear_ready(); Woken::Ring }
+                input = self.front.input() => Woken::Key(input),
                 _ = interrupt.recv() => Woken::Signal(Signal::INT),
                 _ = terminate.recv() => Woken::Signal(Signal::TERM),
                 _ = hangup.recv() => Woken::Signal(Signal::HUP),
                 code = ended(child.as_mut()) => Woken::ChildEnded(code?),
+                aside = self.companions.aside() => Woken::Aside(aside),
             };
             match woken {
                 Woken::Clock => changes = self.look(),
-                Woken::Ring => changes = if self.drain() { self.look() } else { Vec::new() },
+                Woken::Ring => {
+                    if self.drain() {
+                        changes = self.look();
+                    }
+                }
+                Woken::Key(None) => return Ok(Ending::Own(Exit::Success)),
+                Woken::Key(Some(input)) => {
+                    if self.act(input)? {
+                        return Ok(self.quit(&mut child).await);
+                    }
+                }
                 Woken::ChildEnded(code) => return Ok(Ending::Command(code)),
+                Woken::Aside(aside) => self.front.aside(&self.snapshot, aside)?,
                 Woken::Signal(signal) => match &child {
                     // The command decides what a signal means; h2watch ends when it does.
-                    Some(child) => {
-                        child.signal(signal);
-                        changes = Vec::new();
-                    }
+                    Some(child) => child.signal(signal),
                     None => return Ok(Ending::Own(Exit::Success)),
                 },
             }
         }
+    }
+
+    /// Shows what a look found, lets the companions act on it, and says whether that was the end.
+    fn after_look(
+        &mut self,
+        mut changes: Vec<Change>,
+        plan: &Plan,
+        started: Instant,
+        has_child: bool,
+    ) -> Result<Option<Ending>> {
+        let late = Duration::from_nanos(clock::now_ns().saturating_sub(self.due_ns));
+        let reports =
+            self.companions.resets(&self.snapshot, late, &mut self.watcher, &mut self.model, &mut changes)?;
+        let whole = self.pace.tick(clock::now_ns());
+        self.front.tick(&self.snapshot, &changes, whole)?;
+        for report in &reports {
+            self.front.reset(&self.snapshot, report)?;
+        }
+        self.companions.observe(&self.snapshot, &changes, whole);
+        let (lines, end) = self.companions.story(&self.snapshot, &changes);
+        for line in lines {
+            self.front.say(&line)?;
+        }
+        if let Some(exit) = end {
+            return Ok(Some(Ending::Own(exit)));
+        }
+        if plan.until_stalled && self.model.stalled() > 0 {
+            return Ok(Some(Ending::Own(Exit::Stalled)));
+        }
+        if plan.run_for.is_some_and(|run_for| started.elapsed() >= run_for) {
+            return Ok(Some(Ending::Own(Exit::Success)));
+        }
+        self.follow();
+        let gone = !has_child && !self.watcher.target_exists();
+        Ok(gone.then_some(Ending::Own(Exit::Success)))
     }
 
     /// Takes everything from the ring. True when it cannot wait for the next look.
@@ -159,8 +200,9 @@ impl Run {
     /// Samples and judges.
     fn look(&mut self) -> Vec<Change> {
         self.drain();
+        let selected = self.front.selected();
         let suspects = &self.suspects;
-        let sample = self.watcher.sample(&|id| suspects.contains(&id));
+        let sample = self.watcher.sample(&|id| suspects.contains(&id) || selected == Some(id));
         let (mut snapshot, changes) = self.model.observe(&sample);
         snapshot.degradations = self.watcher.degradations();
         self.snapshot = snapshot;
@@ -168,11 +210,32 @@ impl Run {
         changes
     }
 
-    fn show(&mut self, changes: &[Change], whole: bool) -> Result<()> {
-        match &mut self.front {
-            Front::Lines(lines) => lines.tick(&self.snapshot, changes, whole),
-            Front::Quiet => Ok(()),
+    /// Carries out what a key asks for; true to end.
+    fn act(&mut self, input: Input) -> Result<bool> {
+        for effect in self.front.handle(input, &self.snapshot)? {
+            match effect {
+                Effect::Quit => return Ok(true),
+                Effect::Unplug => {
+                    let unplugged = self.companions.toggle();
+                    self.front.unplugged(&self.snapshot, unplugged)?;
+                }
+                Effect::Reset(id) => {
+                    let report =
+                        self.companions.ask(id, &self.snapshot, &mut self.watcher, &mut self.model)?;
+                    if let Some(report) = report {
+                        self.front.reset(&self.snapshot, &report)?;
+                    }
+                }
+            }
         }
+        Ok(false)
+    }
+
+    /// The person at the dashboard ends it; a command that runs is asked to end too.
+    async fn quit(&mut self, child: &mut Option<Child>) -> Ending {
+        let Some(child) = child else { return Ending::Own(Exit::Success) };
+        child.signal(Signal::TERM);
+        child.wait().await.map_or(Ending::Own(Exit::Success), |status| Ending::Command(shell_code(status)))
     }
 
     /// Keeps up with processes that come and go.
@@ -188,30 +251,35 @@ impl Run {
         }
     }
 
-    /// How long to sleep; arms the kernel's ring where that is longer than a stall may take.
-    fn rest(&mut self, plan: &Plan, started: Instant) -> Duration {
-        let opened = self.snapshot.connections.iter().map(|c| c.reading.streams.opened).sum();
+    /// Until when to sleep; arms the kernel's ring where that is longer than a stall may take.
+    fn rest(&mut self, plan: &Plan, started: Instant) -> Nanos {
+        let opened = self.snapshot.totals.streams_opened;
         let looked_ns = self.snapshot.now_ns;
         let rest =
             self.pace.rest(looked_ns, opened, self.model.deadline(), self.model.shortest_stall_after_ns());
         if rest.arm {
             self.watcher.arm();
         }
-        let wait = Duration::from_nanos(rest.until_ns.saturating_sub(clock::now_ns()));
-        match plan.run_for {
-            Some(run_for) => wait.min(run_for.saturating_sub(started.elapsed())),
-            None => wait,
-        }
+        let end_ns = plan.run_for.map(|run_for| {
+            let left = run_for.saturating_sub(started.elapsed());
+            clock::now_ns() + u64::try_from(left.as_nanos()).unwrap_or(u64::MAX / 2)
+        });
+        self.due_ns =
+            [Some(rest.until_ns), end_ns, self.companions.wake_ns()].into_iter().flatten().min().unwrap_or(0);
+        self.due_ns
     }
 
     /// The last look, and the summary.
-    fn finish(&mut self, duration: Duration) -> Result<()> {
+    async fn finish(&mut self, duration: Duration) -> Result<()> {
+        self.companions.end_story().await;
         let changes = self.look();
-        self.show(&changes, true)?;
-        if let Front::Lines(lines) = &mut self.front {
-            lines.summary(&self.snapshot, duration)?;
+        self.front.tick(&self.snapshot, &changes, true)?;
+        self.companions.observe(&self.snapshot, &changes, true);
+        for line in self.companions.last_lines(&self.snapshot) {
+            self.front.say(&line)?;
         }
-        Ok(())
+        self.companions.end().await;
+        self.front.summary(&self.snapshot, duration)
     }
 }
 

@@ -88,11 +88,7 @@ impl Watcher {
 
     /// Takes in connections that were open before the probe was attached.
     fn seed(&mut self) {
-        let pids: Vec<u32> = match &self.target {
-            Target::Cgroup(directory) => process::in_cgroup(directory),
-            other => other.processes().unwrap_or_default(),
-        };
-        let new: Vec<u32> = pids.into_iter().filter(|&pid| self.followed.insert(pid)).collect();
+        let new: Vec<u32> = self.pids().into_iter().filter(|&pid| self.followed.insert(pid)).collect();
         if new.is_empty() {
             return;
         }
@@ -182,6 +178,15 @@ impl Watcher {
         }
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);
+    }
+
+    /// The processes that are watched now.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        match &self.target {
+            Target::Cgroup(directory) => process::in_cgroup(directory),
+            other => other.processes().unwrap_or_default(),
+        }
     }
 
     /// True while something of the target is there.

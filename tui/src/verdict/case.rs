@@ -1,10 +1,11 @@
 //! What a rule may look at: one connection at one moment, with what is normal for it. Nothing is judged here.
 
-use super::Policy;
+use super::{Cause, Policy};
 use crate::model::sample::{Nanos, Reading, TcpFacts, View};
 use crate::model::silence::Silence;
 use crate::model::track::Normal;
 use crate::model::unread::Unread;
+use crate::model::window::UsedUp;
 
 /// One connection at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,11 @@ pub struct Case<'a> {
     pub answers: &'a Silence,
     pub normal: &'a Normal,
     pub unread: Option<Unread>,
+    pub used_up: Option<UsedUp>,
+    /// Since when it is stalled already.
+    pub stalled_since_ns: Option<Nanos>,
+    /// And with which cause.
+    pub cause: Option<Cause>,
 }
 
 impl Case<'_> {
@@ -51,16 +57,10 @@ impl Case<'_> {
         self.reading.view == View::Records
     }
 
-    /// What the waiting things are called, with their number.
+    /// What is counted.
     #[must_use]
-    pub fn waiting(&self) -> String {
-        let n = self.unanswered();
-        match (self.records(), n) {
-            (true, 1) => "1 TLS record of requests".to_owned(),
-            (true, n) => format!("{n} TLS records of requests"),
-            (false, 1) => "1 stream".to_owned(),
-            (false, n) => format!("{n} streams"),
-        }
+    pub fn unit(&self) -> &'static str {
+        if self.records() { "TLS record" } else { "stream" }
     }
 
     /// What the peer does not send, in the words of the view.

@@ -1,37 +1,47 @@
 //! When a connection must be looked at again, and whose TCP facts are wanted: what the run loop asks.
 
 use super::policy::SECOND_NS;
-use super::{Policy, State, patience};
-use crate::model::sample::Nanos;
-use crate::model::track::{Normal, Track};
+use super::{Case, State, patience, rules};
+use crate::model::sample::{Nanos, View};
 
 /// TCP evidence may decide a stall this long after its first stream (`black_hole`).
 pub const SOONEST_NS: Nanos = 2 * SECOND_NS;
 /// A stream that waits for this long is suspicious enough to ask TCP. It costs one small netlink exchange.
 const CURIOUS_NS: Nanos = SECOND_NS / 2;
+/// With records only, something that was sent last and asked for nothing looks like a wait for ever.
+const LONE_RECORD_NS: Nanos = 60 * SECOND_NS;
 
-/// The next moment at which the verdict can become `stalled` without anything new being seen.
+/// The next moment at which the verdict can become `stalled` without anything new being seen. `None` when it is stalled, or
+/// when nothing waits.
 #[must_use]
-pub fn next_look_ns(track: &Track, normal: &Normal, policy: &Policy, now_ns: Nanos) -> Option<Nanos> {
-    if track.verdict.state == State::Stalled {
+pub fn next_look_ns(case: &Case<'_>, state: State) -> Option<Nanos> {
+    if state == State::Stalled || case.reading.closed_ns.is_some() {
         return None;
     }
-    let start_ns = track.silence.start_ns()?;
-    let by_clock = match policy.fixed_ns() {
+    let by_clock = case.silence.start_ns().and_then(|start_ns| match case.policy.fixed_ns() {
         Some(after_ns) => Some(start_ns.saturating_add(after_ns)),
-        None => patience::SILENCE.next_ns(&track.silence, &normal.heard, now_ns),
-    };
-    let by_tcp = start_ns.saturating_add(SOONEST_NS);
-    [by_clock, Some(by_tcp)].into_iter().flatten().filter(|&at| at > now_ns).min()
+        None => patience::SILENCE.next_ns(case.silence, &case.normal.heard, case.now_ns),
+    });
+    let by_rules = rules::ALL.iter().filter_map(|rule| (rule.next_ns)(case));
+    // Bytes that are no frame yet put the clock off.
+    let by_bytes = case.silence.start_ns().and_then(|start_ns| {
+        let at_ns = case.reading.received.last_data_ns.filter(|&at| at > start_ns)?;
+        Some(at_ns.saturating_add(case.policy.shortest_ns()))
+    });
+    by_rules.chain(by_clock).chain(by_bytes).filter(|&at| at > case.now_ns).min()
 }
 
 /// Whether the next sample should carry the TCP facts of this connection.
 #[must_use]
-pub fn wants_tcp_facts(track: &Track, now_ns: Nanos) -> bool {
-    let reading = &track.reading;
-    track.verdict.state == State::Stalled
-        || track.silence.length_ns(now_ns).is_some_and(|length| length >= CURIOUS_NS)
-        || reading.sent.zero_window_ns.is_some()
-        || reading.received.zero_window_ns.is_some()
-        || reading.tcp.is_some_and(|tcp| tcp.receive_queue > 0)
+pub fn wants_tcp_facts(case: &Case<'_>, state: State) -> bool {
+    let r = case.reading;
+    let lone = r.view == View::Records && case.silence.moments().len() < 2;
+    let long = |ns: Option<Nanos>| ns.is_some_and(|ns| ns >= CURIOUS_NS && !(lone && ns > LONE_RECORD_NS));
+    state == State::Stalled
+        || long(case.silence_ns())
+        || long(case.answers.length_ns(case.now_ns))
+        || r.sent.zero_window_ns.is_some()
+        || r.received.zero_window_ns.is_some()
+        || case.unread.is_some()
+        || case.used_up.is_some()
 }

@@ -1,10 +1,17 @@
 //! Is this connection healthy, and if not, why: one rule per file, pure.
 
+pub mod advice;
 pub mod case;
+#[cfg(test)]
+mod docs;
+pub mod giveup;
+pub mod keepalive;
 pub mod look;
 pub mod patience;
 pub mod policy;
+pub mod rules;
 pub mod standing;
+pub mod words;
 
 pub use case::Case;
 pub use look::{next_look_ns, wants_tcp_facts};
@@ -150,3 +157,6 @@ impl Thresholds {
         Nanos::try_from(self.stall_after.as_nanos()).unwrap_or(Nanos::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

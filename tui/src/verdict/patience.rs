@@ -27,7 +27,7 @@ const ENOUGH: f64 = 3.0;
 const FURTHER_MOMENT: f64 = 0.25;
 
 /// Longer than any common server keeps a request without one frame: proxies and load balancers end them after 60 s
-/// (the default of nginx, HAProxy examples, and AWS load balancers), long polls end by themselves after 30 to 60 s.
+/// (the default of nginx and of AWS load balancers), long polls end by themselves after 30 to 60 s.
 pub const LONGEST_NS: Nanos = 120 * SECOND_NS;
 
 /// Parameters that differ between total silence and streams without an answer.

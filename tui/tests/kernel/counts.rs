@@ -62,22 +62,13 @@ fn h2load_straight_to_the_server_agrees_with_its_own_count() {
     assert!(ended.errors.contains("20000 succeeded"), "h2load: {}", ended.errors);
 }
 
+/// Debian's curl 7.88 fails by itself when it reuses such a connection: one connection per transfer.
 #[test]
 fn curl_with_parallel_transfers() {
     let (_, sums) = assert_counts(servers::start(), |address| {
         let urls: Vec<String> = (0..40).map(|i| format!("http://{address}/bytes/{}", i * 3001)).collect();
-        let options = [
-            "--silent",
-            "--http2-prior-knowledge",
-            "--parallel",
-            "--parallel-max",
-            "10",
-            "--output",
-            "/dev/null",
-        ];
+        let options = ["--silent", "--http2-prior-knowledge", "--parallel", "--parallel-immediate"];
         let mut words = installed("curl", &options);
-        // One `--output` per URL.
-        words.truncate(words.len() - 2);
         words.extend(urls.into_iter().flat_map(|url| [url, "--output".into(), "/dev/null".into()]));
         words
     });
@@ -152,7 +143,7 @@ fn nghttp_counts_the_same_as_it_prints_itself() {
     let _turn = take_turns();
     let server = servers::start();
     let urls: Vec<String> = (0..20).map(|i| format!("http://{server}/bytes/{}", i * 1500)).collect();
-    let mut words = installed("nghttp", &["--verbose", "--null-out", "--continuation"]);
+    let mut words = installed("nghttp", &["--verbose", "--null-out"]);
     words.extend(urls);
     let ended = watch_to_the_end(&words);
     let connections = ended.connections();

@@ -4,8 +4,9 @@
 use crate::support::compare::number;
 use crate::support::link::Link;
 use crate::support::programs::{self, role};
+use crate::support::pulse::Pulse;
 use crate::support::watch::{Watch, signal_process};
-use crate::support::{servers, take_turns, wait_until};
+use crate::support::{now_ns, servers, take_turns, wait_until};
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -78,18 +79,39 @@ fn flag_each<K: Killer>(what: &str, killers: &[K]) {
     let watch = Watch::run(&options, &role("steady", &arguments));
     watch.wait_until_ready();
     watch.wait_for_word(SOON, "CONNECTED");
-    let beyond = Mutex::new(Vec::new());
+    let (beyond, pulse) = (Mutex::new(Vec::new()), Pulse::start());
     std::thread::scope(|scope| {
         for killer in killers {
             let (watch, beyond) = (&watch, &beyond);
+            let pulse = pulse.clone();
             scope.spawn(move || {
-                (0..ROUNDS).for_each(|_| beyond.lock().unwrap().push(flag_once(watch, killer)))
+                for _ in 0..ROUNDS {
+                    let ms = flag_once_undisturbed(watch, killer, &pulse);
+                    beyond.lock().unwrap().push(ms);
+                }
             });
         }
     });
     let ended = watch.stop();
-    assert_eq!(ended.of("stall").len(), CONNECTIONS * ROUNDS, "one stall line per run");
+    assert!(ended.of("stall").len() >= CONNECTIONS * ROUNDS, "one stall line per run");
+    let damage = number(&ended.summary()["totals"], "damage");
+    assert!(damage > 0, "streams were opened while connections were stalled");
     judge(what, beyond.into_inner().unwrap());
+}
+
+/// A run again when it was too slow and the machine did not run anybody for that long: that is not h2watch's delay.
+fn flag_once_undisturbed(watch: &Watch, killer: &impl Killer, pulse: &Pulse) -> f64 {
+    let mut ms = 0.0;
+    for _ in 0..3 {
+        let from_ns = now_ns();
+        ms = flag_once(watch, killer);
+        let gap = pulse.longest_gap(from_ns, now_ns());
+        if ms <= ALLOWED.as_secs_f64() * 1e3 || gap < ALLOWED / 2 {
+            return ms;
+        }
+        println!("again: {ms:.1} ms, but the machine let a thread wait for {gap:?}");
+    }
+    ms
 }
 
 /// Kills, waits for the line, revives, waits for recovery. How long after the threshold the line came, in milliseconds.
@@ -114,7 +136,8 @@ fn flag_once(watch: &Watch, killer: &impl Killer) -> f64 {
     let (from, said) = (watch.count(), watch.errors().len());
     killer.kill();
     let (next, stall) = watch.wait_after(from, SOON, "stall", is("stall"));
-    let first_ns = first_unheard_stream(watch, said, &address);
+    let first_ns =
+        said_by_client(watch, said, &format!("SILENT {address} ")).parse::<u64>().expect("nanoseconds");
     let connection = &stall.content["connection"];
     assert_eq!(connection["verdict"], "stalled", "{connection}");
     assert!(connection["cause"].is_string(), "a stall has a cause, `unknown` included: {connection}");
@@ -124,21 +147,25 @@ fn flag_once(watch: &Watch, killer: &impl Killer) -> f64 {
         "a stall has evidence: {connection}"
     );
     killer.revive();
-    let (_, recover) = watch.wait_after(next, SOON, "recover", is("recover"));
-    assert!(number(&recover.content["connection"], "damage") > 0, "streams were opened while it was stalled");
+    watch.wait_after(next, SOON, "recover", is("recover"));
+    said_by_client(watch, said, &format!("HEARD {address}"));
     let threshold_ns = first_ns + STALL_AFTER.as_nanos() as u64;
     let by_the_client = (stall.at_ns as f64 - threshold_ns as f64) / 1e6;
     // The client hears a little later than its kernel, so its silence may begin a stream later: the later one counts.
     let by_h2watch = number(connection, "silence_ms") as f64 - STALL_AFTER.as_millis() as f64;
+    if by_the_client.max(by_h2watch) > ALLOWED.as_secs_f64() * 1e3 {
+        println!(
+            "{address}: {by_the_client:.1} ms by the client's clock, {by_h2watch:.1} ms by h2watch's; {connection}"
+        );
+    }
     by_the_client.max(by_h2watch)
 }
 
-/// When the client opened its first stream since it last heard anything.
-fn first_unheard_stream(watch: &Watch, said: usize, address: &str) -> u64 {
-    let prefix = format!("SILENT {address} ");
-    wait_until(SOON, "the client notices the silence", || {
+/// What the client says behind `prefix`, in what it says after the first `said` bytes.
+fn said_by_client(watch: &Watch, said: usize, prefix: &str) -> String {
+    wait_until(SOON, &format!("the client says {prefix}"), || {
         let errors = watch.errors();
-        errors[said..].lines().find_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok())
+        errors[said..].lines().find_map(|line| line.strip_prefix(prefix)).map(|rest| rest.trim().to_owned())
     })
 }
 
@@ -163,7 +190,7 @@ fn a_client_that_opens_two_streams_and_waits_is_flagged_at_the_next_tick() {
     let _turn = take_turns();
     let server = servers::start();
     let options = ["--stall-after", "300ms", "--interval", "100ms"];
-    let watch = Watch::run(&options, &role("quiet", &[format!("{server}=/hang,/hang")]));
+    let watch = Watch::run(&options, &role("quiet", &[format!("{server}=!/bytes/10,/hang,/hang")]));
     let stall = watch.wait_for(SOON, "stall", |line| line["type"] == "stall");
     let silence_ms = number(&stall.content["connection"], "silence_ms");
     println!("two streams: flagged after {silence_ms} ms of silence, threshold 300 ms, interval 100 ms");

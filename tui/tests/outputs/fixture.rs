@@ -136,6 +136,8 @@ pub(crate) fn idle(id: u64, pid: u32, comm: &str, remote: &str) -> Connection {
     connection.reading.first_without_answer_ns = None;
     connection.reading.last_heard_ns = ago(41 * SECOND);
     connection.streams_per_s = 0.0;
+    connection.bytes_sent_per_s = 0.0;
+    connection.bytes_received_per_s = 0.0;
     connection
 }
 
@@ -227,6 +229,8 @@ pub(crate) fn records(id: u64, pid: u32, comm: &str, remote: &str) -> Connection
         traffic.records =
             Some(Records { handshake: 4, alert: 0, application: 812, application_bytes: 1_204_112 });
         traffic.resets = 0;
+        traffic.settings = None;
+        traffic.last_frame_ns = None;
         traffic.pings = 0;
         traffic.ping_acks = 0;
     }

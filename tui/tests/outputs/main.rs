@@ -4,3 +4,11 @@
 mod fixture;
 #[cfg(test)]
 mod json;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod screens;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod terminal;

@@ -33,12 +33,13 @@ type result struct {
 
 // An unplug with the failures from it to the next one.
 type unplug struct {
-	Before   int    `json:"before_request"`
-	Links    int    `json:"connections"`
-	InFlight int    `json:"in_flight"`
-	UnixNs   int64  `json:"unix_ns"`
-	Failures int    `json:"failures"`
-	First    []fail `json:"first_failures"`
+	Before int `json:"before_request"`
+	// Local addresses of the connections that were unplugged.
+	Dead     []string `json:"dead"`
+	InFlight int      `json:"in_flight"`
+	UnixNs   int64    `json:"unix_ns"`
+	Failures int      `json:"failures"`
+	First    []fail   `json:"first_failures"`
 }
 
 // A fail is one lost request: when it began after the unplug, how long it took, why.
@@ -83,11 +84,14 @@ func (r *result) unplugging(before, inFlight int, pull func() ([]string, error))
 	if err != nil {
 		r.Errors["cannot unplug: "+err.Error()]++
 	}
+	if connections == nil {
+		connections = []string{}
+	}
 	for _, connection := range connections {
 		r.dead[connection] = true
 	}
 	r.Unplugs = append(r.Unplugs, &unplug{
-		Before: before, Links: len(connections), InFlight: inFlight, UnixNs: at.UnixNano(), First: []fail{},
+		Before: before, Dead: connections, InFlight: inFlight, UnixNs: at.UnixNano(), First: []fail{},
 	})
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::say;
+pub(crate) use lines::{Watch, signal};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

@@ -29,11 +29,20 @@ pub(crate) struct Options {
     /// Rebuild and compare with the committed objects; write nothing beside them
     #[arg(long)]
     check: bool,
+    /// Run clippy over the kernel programs, with the compiler that builds them
+    #[arg(long, conflicts_with = "check")]
+    lint: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let toolchain = Toolchain::find()?;
-    if options.check { check::run(&toolchain) } else { rebuild(&toolchain) }
+    match options {
+        Options { check: true, .. } => check::run(&toolchain),
+        Options { lint: true, .. } => {
+            ARCHITECTURES.iter().try_for_each(|architecture| recipe::lint(&toolchain, architecture))
+        }
+        Options { .. } => rebuild(&toolchain),
+    }
 }
 
 fn rebuild(toolchain: &Toolchain) -> Result<()> {

@@ -19,11 +19,9 @@ pub(super) struct Built {
 
 /// Compiles `probe-ebpf` for one architecture and strips the DWARF; BTF stays, the loader needs it.
 pub(super) fn build(toolchain: &Toolchain, architecture: &str) -> Result<Built> {
-    let source = checkout::root().join("probe-ebpf");
-    let target = source.join("target").join(architecture);
-    let mut cargo = cargo(toolchain, architecture)?;
-    cargo.current_dir(&source).arg("build").args(["--quiet", "--locked", "--release", "--target", TARGET]);
-    cargo.arg("--target-dir").arg(&target);
+    let target = source().join("target").join(architecture);
+    let mut cargo = command_of(toolchain, &toolchain.cargo, architecture)?;
+    cargo.arg("build").args(COMMON_ARGUMENTS).arg("--target-dir").arg(&target);
     if toolchain.build_std {
         cargo.args(["-Z", "build-std=core"]);
     }
@@ -36,10 +34,33 @@ pub(super) fn build(toolchain: &Toolchain, architecture: &str) -> Result<Built> 
     Ok(Built { sha256: sha256(&path)?, size_bytes: fs::metadata(&path)?.len(), path })
 }
 
-/// Cargo with nothing inherited that could change the bytes: xtask itself runs under another cargo, whose variables
+/// Clippy over the kernel programs. Only where clippy stands beside the compiler: another one cannot read its `core`.
+pub(super) fn lint(toolchain: &Toolchain, architecture: &str) -> Result<()> {
+    let clippy = toolchain.cargo.with_file_name("cargo-clippy");
+    let mut clippy = command_of(toolchain, &clippy, architecture)?;
+    // Its own target folder: what clippy compiled is not what is committed.
+    let target = source().join("target/lint").join(architecture);
+    clippy
+        .env("CARGO", &toolchain.cargo)
+        .arg("clippy")
+        .args(COMMON_ARGUMENTS)
+        .arg("--target-dir")
+        .arg(target);
+    command::quietly(clippy.args(["--", "-D", "warnings"]))
+        .with_context(|| format!("linting probe-ebpf for {architecture}"))
+}
+
+const COMMON_ARGUMENTS: [&str; 5] = ["--quiet", "--locked", "--release", "--target", TARGET];
+
+fn source() -> PathBuf {
+    checkout::root().join("probe-ebpf")
+}
+
+/// Cargo (or its clippy) with nothing inherited that could change the bytes: xtask itself runs under another cargo, whose variables
 /// (toolchain, flags, library path) must not reach this one.
-fn cargo(toolchain: &Toolchain, architecture: &str) -> Result<Command> {
-    let mut cargo = Command::new(&toolchain.cargo);
+fn command_of(toolchain: &Toolchain, program: &Path, architecture: &str) -> Result<Command> {
+    let mut cargo = Command::new(program);
+    cargo.current_dir(source());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let ours = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];

@@ -48,8 +48,9 @@ pub(super) const BENCH: [Need; 4] = [
 ];
 
 /// The compiler with its precompiled `core`, and what linking bpf-linker needs.
-pub(super) const BPF: [Need; 8] = [
+pub(super) const BPF: [Need; 9] = [
     Need("rustc-web", None),
+    Need("rust-web-clippy", None),
     Need("cargo-web", None),
     Need("libstd-rust-web-dev-bpf", None),
     Need("llvm-22-dev", None),

@@ -1,5 +1,6 @@
 //! A client with little to say: `quiet ADDRESS=PATH,PATH... ...`, one connection per argument, which requests the paths and
-//! waits. A path with a plus sign in front is requested again every second. Says `SETTLED`, and stays.
+//! waits. A path with a plus sign in front is requested again every second; one with an exclamation mark is waited for before
+//! the next one. Says `SETTLED`, and stays.
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -23,6 +24,10 @@ async fn connect(address: &str, paths: &str) {
     let (client, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
     tokio::spawn(connection);
     for path in paths.split(',').filter(|path| !path.is_empty()) {
+        if let Some(path) = path.strip_prefix('!') {
+            request(client.clone(), path.to_owned(), None).await;
+            continue;
+        }
         let (path, every) =
             path.strip_prefix('+').map_or((path, None), |p| (p, Some(Duration::from_secs(1))));
         tokio::spawn(request(client.clone(), path.to_owned(), every));

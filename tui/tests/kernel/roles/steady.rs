@@ -3,7 +3,8 @@
 //!
 //! Standard input: `pause` ends the flow (says `PAUSED n`, streams opened so far), `burst N` sends N requests of many sizes
 //! over each connection (says `BURST n`), `resume` goes on. When a connection hears nothing for `SILENT_AFTER`, it says
-//! `SILENT server-address nanoseconds`: when (CLOCK_MONOTONIC) the first stream was opened since it last heard anything.
+//! `SILENT server-address nanoseconds`: when (CLOCK_MONOTONIC) the first stream was opened since it last heard anything;
+//! `HEARD server-address` when it hears something again.
 
 use crate::support::servers::send_body;
 use bytes::Bytes;
@@ -167,6 +168,8 @@ impl Connection {
     }
 
     fn note_heard(&self) {
-        *self.first_ns.lock().unwrap() = None;
+        if let Some((_, true)) = self.first_ns.lock().unwrap().take() {
+            println!("\nHEARD {}", self.server);
+        }
     }
 }

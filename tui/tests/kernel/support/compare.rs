@@ -29,7 +29,8 @@ pub(crate) fn number(connection: &Value, name: &str) -> u64 {
 /// Every connection that passed the link has the oracle's counts: streams, RST_STREAMs, frames by type, both ways.
 pub(crate) fn assert_exact(watched: &BTreeMap<String, Value>, link: &Link) -> Sums {
     let mut sums = Sums::default();
-    for (client, exchange) in counted(link) {
+    // Go dials more connections than it then uses.
+    for (client, exchange) in counted(link).into_iter().filter(|(_, exchange)| exchange.sent.streams > 0) {
         let connection =
             watched.get(&client).unwrap_or_else(|| panic!("{client} is not among {:?}", watched.keys()));
         assert_same(&client, connection, &exchange);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -95,7 +96,8 @@ fn copy(state: &State, recording: &Mutex<Recording>, mut from: TcpStream, mut to
         state.wait_until_plugged_in();
         let n = from.read(&mut buffer).unwrap_or(0);
         state.wait_until_plugged_in();
-        if n == 0 {
+        // What comes after the client has closed its socket reaches nobody.
+        if n == 0 || (way == Way::ToClient && has_closed(&to)) {
             break;
         }
         // Noted before it is written: what the far side answers to it is noted later.
@@ -114,6 +116,23 @@ fn copy(state: &State, recording: &Mutex<Recording>, mut from: TcpStream, mut to
     } else {
         let _ = to.shutdown(Shutdown::Write);
     }
+}
+
+/// True when the peer has sent FIN or RST: the socket is no longer ESTABLISHED (1 in Linux's `tcp_states.h`).
+fn has_closed(socket: &TcpStream) -> bool {
+    let mut state = 0u8;
+    let mut length: libc::socklen_t = 1;
+    // SAFETY: the kernel writes at most `length` bytes, the first field of `struct tcp_info`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut state).cast(),
+            &raw mut length,
+        )
+    };
+    result != 0 || state != 1
 }
 
 impl State {

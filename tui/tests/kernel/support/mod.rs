@@ -6,6 +6,7 @@ pub(crate) mod link;
 pub(crate) mod netns;
 pub(crate) mod oracle;
 pub(crate) mod programs;
+pub(crate) mod pulse;
 mod selftest;
 pub(crate) mod servers;
 pub(crate) mod tools;

@@ -49,6 +49,8 @@ pub(crate) fn serve(listener: TcpListener) {
 async fn serve_connection(socket: TcpStream) {
     let mut builder = h2::server::Builder::new();
     builder.max_concurrent_streams(2000).initial_window_size(1 << 20).initial_connection_window_size(1 << 24);
+    // What a client cancels while this server is stopped comes all at once afterwards: that is no attack here.
+    builder.max_pending_accept_reset_streams(usize::MAX).max_concurrent_reset_streams(10_000);
     let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         accept(&mut connection, request, respond);

@@ -1,0 +1,173 @@
+//! What goes along with a run besides its output: resets, commands on incidents, the exporter, the demo.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::mpsc;
+
+use super::resets::{Live, Resets};
+use super::{Story, Watcher};
+use crate::exit::Exit;
+use crate::export::{Exporter, ResetResult};
+use crate::hooks::{Event, Failure, Hooks};
+use crate::json;
+use crate::model::Model;
+use crate::model::sample::{Cookie, Nanos};
+use crate::model::snapshot::{Change, Snapshot};
+use crate::reset::{Action, Report};
+use crate::verdict::Cause;
+
+/// All of them are optional.
+#[derive(Debug, Default)]
+pub struct Companions {
+    pub resets: Option<Resets>,
+    pub hooks: Option<(Hooks, mpsc::UnboundedReceiver<Failure>)>,
+    pub exporter: Option<Exporter>,
+    pub story: Option<Story>,
+    /// Lines that the COMMAND prints under the dashboard.
+    pub output: Option<mpsc::Receiver<String>>,
+}
+
+impl Companions {
+    /// The probe is ready.
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        match &mut self.story {
+            Some(story) => story.begin().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Decides about resets. Fresh looks may find changes: they are added.
+    pub(super) fn resets(
+        &mut self,
+        snapshot: &Snapshot,
+        late: Duration,
+        watcher: &mut Watcher,
+        model: &mut Model,
+        changes: &mut Vec<Change>,
+    ) -> Result<Vec<Report>> {
+        let Some(resets) = &mut self.resets else { return Ok(Vec::new()) };
+        let mut live = Live { watcher, model, changes: Vec::new() };
+        let reports = resets.resetter.tick(snapshot, late, &mut live);
+        changes.append(&mut live.changes);
+        for report in &reports {
+            resets.note(snapshot, report)?;
+            count(self.exporter.as_ref(), report);
+        }
+        Ok(reports)
+    }
+
+    /// A person asked for a reset.
+    pub(super) fn ask(
+        &mut self,
+        id: Cookie,
+        snapshot: &Snapshot,
+        watcher: &mut Watcher,
+        model: &mut Model,
+    ) -> Result<Option<Report>> {
+        let shown = snapshot.connections.iter().find(|connection| connection.reading.id == id);
+        let (Some(resets), Some(shown)) = (&mut self.resets, shown) else { return Ok(None) };
+        let mut live = Live { watcher, model, changes: Vec::new() };
+        let report = resets.resetter.ask(shown, &mut live);
+        resets.note(snapshot, &report)?;
+        count(self.exporter.as_ref(), &report);
+        Ok(Some(report))
+    }
+
+    /// Feeds those that only look.
+    pub(super) fn observe(&mut self, snapshot: &Snapshot, changes: &[Change], whole: bool) {
+        if let Some(exporter) = &self.exporter
+            && (whole || !changes.is_empty())
+        {
+            exporter.observe(Arc::new(snapshot.clone()), changes);
+        }
+        let Some((hooks, _)) = &self.hooks else { return };
+        for change in changes {
+            let (event, connection) = match change {
+                Change::Stalled(connection) => (Event::Stall, connection),
+                Change::Recovered { connection, .. } => (Event::Recover, connection),
+                _ => continue,
+            };
+            hooks.start(event, connection, &json::change(snapshot, change));
+        }
+    }
+
+    /// Plays the demo on.
+    pub(super) fn story(&mut self, snapshot: &Snapshot, changes: &[Change]) -> (Vec<String>, Option<Exit>) {
+        self.story.as_mut().map(|story| story.tick(snapshot, changes)).unwrap_or_default()
+    }
+
+    /// The demo's link: whether it is unplugged now.
+    pub(super) fn toggle(&mut self) -> bool {
+        self.story.as_mut().is_some_and(Story::toggle)
+    }
+
+    /// When one of them wants to act by time alone.
+    pub(super) fn wake_ns(&self) -> Option<Nanos> {
+        let resets = self.resets.as_ref().and_then(|resets| resets.resetter.next_look_ns());
+        let story = self.story.as_ref().and_then(Story::wake_ns);
+        [resets, story].into_iter().flatten().min()
+    }
+
+    /// Something for the reader that is not about a connection: a command on an incident that failed, or a line of the
+    /// COMMAND.
+    pub(super) async fn aside(&mut self) -> Aside {
+        let failure = async {
+            match &mut self.hooks {
+                Some((_, failures)) => failures.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let line = async {
+            match &mut self.output {
+                Some(output) => output.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(failure) = failure => Aside::Failure(failure.to_string()),
+            Some(line) = line => Aside::Output(line),
+            else => std::future::pending().await,
+        }
+    }
+
+    pub(super) async fn end_story(&mut self) {
+        if let Some(story) = &mut self.story {
+            story.end().await;
+        }
+    }
+
+    pub(super) fn last_lines(&self, snapshot: &Snapshot) -> Vec<String> {
+        self.story.as_ref().map(|story| story.summary(snapshot)).unwrap_or_default()
+    }
+
+    /// Waits for commands that still run.
+    pub(super) async fn end(&mut self) {
+        if let Some((hooks, _)) = self.hooks.take() {
+            hooks.finish().await;
+        }
+    }
+}
+
+/// A line besides the connections.
+#[derive(Debug)]
+pub(super) enum Aside {
+    /// A command of `--on-stall` or `--on-recover` failed.
+    Failure(String),
+    /// The COMMAND printed this.
+    Output(String),
+}
+
+fn count(exporter: Option<&Exporter>, report: &Report) {
+    let result = match report.action {
+        Action::Done { .. } => ResetResult::Ok,
+        Action::DryRun => ResetResult::DryRun,
+        Action::Refused(_) => ResetResult::Refused,
+        Action::Failed(_) => ResetResult::Error,
+        Action::Followed { .. } => return,
+    };
+    if let Some(exporter) = exporter {
+        exporter.count_reset(report.connection.verdict.cause.unwrap_or(Cause::Unknown), result);
+    }
+}

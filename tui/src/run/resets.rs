@@ -1,0 +1,102 @@
+//! Resets within a run: the resetter, its audit file, and the world that it acts on.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Watcher, clock};
+use crate::dashboard::Message;
+use crate::diag::Outcome;
+use crate::json;
+use crate::model::Model;
+use crate::model::sample::{Cookie, Nanos};
+use crate::model::snapshot::{Change, Connection, Snapshot};
+use crate::reset::audit::AuditLog;
+use crate::reset::{Action, Report, Resetter, World, kill};
+
+/// The acting part of a run.
+#[derive(Debug)]
+pub struct Resets {
+    pub resetter: Resetter,
+    pub audit: Option<AuditLog>,
+}
+
+/// The live system: a fresh sample before each reset, and the kernel's answer.
+pub(super) struct Live<'a> {
+    pub(super) watcher: &'a mut Watcher,
+    pub(super) model: &'a mut Model,
+    /// What the fresh samples found; the run shows it like any other.
+    pub(super) changes: Vec<Change>,
+}
+
+impl World for Live<'_> {
+    fn now_ns(&self) -> Nanos {
+        clock::now_ns()
+    }
+
+    fn look_again(&mut self, id: Cookie) -> Option<Connection> {
+        let sample = self.watcher.sample(&|suspect| suspect == id);
+        let (snapshot, changes) = self.model.observe(&sample);
+        self.changes.extend(changes);
+        snapshot.connections.into_iter().find(|connection| connection.reading.id == id)
+    }
+
+    fn destroy(&mut self, connection: &Connection) -> Result<Outcome> {
+        let outcome = kill::destroy(self.watcher.namespaces(), connection)?;
+        if outcome == Outcome::Destroyed {
+            self.model.count_reset();
+        }
+        Ok(outcome)
+    }
+}
+
+impl Resets {
+    /// Writes a report to the audit file.
+    pub(super) fn note(&mut self, snapshot: &Snapshot, report: &Report) -> Result<()> {
+        match &mut self.audit {
+            Some(audit) => audit.write(&line(snapshot, report)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A report as a JSON line.
+pub(super) fn line(snapshot: &Snapshot, report: &Report) -> String {
+    let (mut latency_us, mut opened_ms, mut frame_ms, mut lost) = (None, None, None, None);
+    match &report.action {
+        Action::Done { latency } => latency_us = latency.map(micros),
+        Action::Followed { recovery, streams_lost } => {
+            opened_ms = recovery.opened().map(millis);
+            frame_ms = recovery.first_frame().map(millis);
+            lost = *streams_lost;
+        }
+        Action::DryRun | Action::Refused(_) | Action::Failed(_) => {}
+    }
+    json::reset(
+        snapshot,
+        &json::Reset {
+            connection: &report.connection,
+            mode: report.mode.as_str(),
+            result: report.action.as_str(),
+            reason: &report.reason(),
+            latency_us,
+            new_connection_after_ms: opened_ms,
+            first_frame_after_ms: frame_ms,
+            streams_lost: lost,
+        },
+    )
+}
+
+/// A report as a line on the dashboard.
+pub(super) fn message(report: &Report) -> Message {
+    let bad = matches!(report.action, Action::Refused(_) | Action::Failed(_));
+    Message { text: format!("reset {}: {}", report.action.as_str(), report.reason()), bad }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

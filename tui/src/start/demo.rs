@@ -1,0 +1,48 @@
+//! `h2watch demo`: the main job on traffic made for it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{front, policy, require_root, settings, ui};
+use crate::cli::Demo;
+use crate::dashboard::Banner;
+use crate::demo::{self, Script, Traffic};
+use crate::model::Model;
+use crate::run::{Companions, Ending, Front, Plan, Story, Watcher, watch};
+use crate::target::Target;
+use crate::target::cgroup::{Hierarchy, OwnCgroup};
+
+/// The demo has a handful of connections.
+const MAX_CONNECTIONS: u32 = 256;
+const INTERVAL: Duration = Duration::from_millis(250);
+
+pub(super) async fn play(args: &Demo) -> Result<Ending> {
+    require_root()?;
+    let hierarchy = Hierarchy::find_mount()?;
+    let cgroup = OwnCgroup::create(&hierarchy)?;
+    let target = Target::Cgroup(cgroup.path().to_owned());
+    let watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS))?;
+    let traffic = Traffic::spawn(Some(cgroup.path()))?;
+    let unplugged = traffic.unpluggable();
+    let front = front(args.output, args.output_file.as_deref(), |size| {
+        let mut ui = ui("the demo's client".to_owned(), size);
+        ui.banner = Banner::Demo { unplugged: false };
+        ui
+    })?;
+    // A person unplugs with the key u; where nobody can type, the demo plays itself.
+    let script = match &front {
+        Front::Screen(_) => None,
+        Front::Lines(_) | Front::Quiet => Some(Script::new(demo::Plan {
+            unplug_after: args.unplug_after,
+            run_for: args.run_for,
+            stall_after: args.thresholds.stall_after,
+            unplugged,
+        })),
+    };
+    let run_for = if script.is_none() { args.run_for } else { None };
+    let plan = Plan { interval: INTERVAL, run_for, until_stalled: false };
+    let companions = Companions { story: Some(Story::new(traffic, script)), ..Companions::default() };
+    let model = Model::new(policy(args.thresholds));
+    watch(watcher, model, front, companions, &plan, None).await.map(|(ending, _, _)| ending)
+}

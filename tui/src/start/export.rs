@@ -1,0 +1,29 @@
+//! `h2watch export`: the Prometheus exporter.
+
+use anyhow::Result;
+
+use super::{act, policy, require_root, settings};
+use crate::cli::Export;
+use crate::export::{Exporter, HttpLimits, HttpThread, LabelLimits};
+use crate::json;
+use crate::model::Model;
+use crate::run::{Ending, Form, Front, Lines, Plan, Watcher, watch};
+use crate::target::Target;
+use crate::target::cgroup::Hierarchy;
+
+pub(super) async fn export(args: &Export) -> Result<Ending> {
+    require_root()?;
+    let hierarchy = Hierarchy::find_mount()?;
+    let target = Target::resolve(&args.selector, &hierarchy)?;
+    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
+    let exporter = Exporter::new(LabelLimits::for_destinations(args.max_destinations));
+    let http =
+        HttpThread::start(args.listen, exporter.clone(), Box::new(json::snapshot), HttpLimits::default())?;
+    companions.exporter = Some(exporter);
+    let mut lines = Lines::open(Form::Table, None)?;
+    lines.say(&format!("listening on http://{}", http.address()))?;
+    let plan = Plan { interval: args.interval, run_for: None, until_stalled: false };
+    let model = Model::new(policy(args.thresholds));
+    watch(watcher, model, Front::Lines(lines), companions, &plan, None).await.map(|(ending, _, _)| ending)
+}

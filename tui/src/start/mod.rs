@@ -1,0 +1,93 @@
+//! From what was typed to what runs: one match, and one file for each way to run.
+
+mod act;
+mod check;
+mod demo;
+mod export;
+mod watch;
+
+use std::io::IsTerminal as _;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::{Cli, Mode, Output, ThresholdArgs};
+use crate::dashboard::{Theme, UiState};
+use crate::run::{Ending, Form, Front, Lines, Screen, Settings};
+use crate::verdict::{Policy, StallAfter};
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// It could not be done; the message says what, where and what to do.
+pub fn start(cli: Cli) -> Result<Ending> {
+    if let Some(Mode::DemoTraffic { destinations }) = &cli.mode {
+        crate::demo::run_process(destinations)?;
+        return Ok(Ending::Own(crate::exit::Exit::Success));
+    }
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let ending = runtime.block_on(async move {
+        match cli.mode {
+            None => watch::watch_target(&cli.watch, &cli.command).await,
+            Some(Mode::Check(args)) => check::check_target(&args).await,
+            Some(Mode::Demo(args)) => demo::play(&args).await,
+            Some(Mode::Export(args)) => export::export(&args).await,
+            Some(Mode::Doctor(args)) => crate::doctor::examine(&args),
+            Some(Mode::DemoTraffic { .. }) => bail!("the demo's client runs by itself"),
+        }
+    });
+    // A read of the terminal may still be under way on a blocking thread; it must not hold up the end.
+    runtime.shutdown_background();
+    ending
+}
+
+/// The dashboard for a person at a terminal, else lines.
+fn front(
+    output: Output,
+    file: Option<&std::path::Path>,
+    ui: impl FnOnce((u16, u16)) -> UiState,
+) -> Result<Front> {
+    let form = match output {
+        Output::Json => Form::Json,
+        Output::Table => Form::Table,
+        Output::Auto if file.is_none() && on_terminal() => {
+            return Screen::open(ui).map(Box::new).map(Front::Screen);
+        }
+        Output::Auto => Form::Table,
+    };
+    Lines::open(form, file).map(Front::Lines)
+}
+
+/// The first state of the dashboard.
+fn ui(watching: String, size: (u16, u16)) -> UiState {
+    // https://no-color.org: present and not empty.
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    UiState::new(Theme::new(no_color), watching, size)
+}
+
+/// True when a person sees standard output and can type.
+fn on_terminal() -> bool {
+    std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
+fn settings(thresholds: ThresholdArgs, max_connections: u32) -> Settings {
+    Settings { max_connections, stall_after: thresholds.stall_after, min_streams: thresholds.min_streams }
+}
+
+fn policy(thresholds: ThresholdArgs) -> Policy {
+    Policy {
+        stall_after: StallAfter::Fixed(thresholds.stall_after),
+        min_streams: u64::from(thresholds.min_streams),
+        ..Policy::default()
+    }
+}
+
+/// Loading programs needs rights: say so before anything else.
+fn require_root() -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!(
+        "watching needs root, because it loads eBPF programs and looks at other processes' sockets: run it with sudo"
+    )
+}

@@ -1,0 +1,103 @@
+//! `h2watch [SELECTOR]` and `h2watch -- COMMAND`.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use anyhow::Result;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::sync::mpsc;
+
+use super::{act, front, policy, require_root, settings, ui};
+use crate::cli::Watch;
+use crate::model::Model;
+use crate::run::{Ending, Front, Plan, Watcher, watch};
+use crate::target::cgroup::{Hierarchy, OwnCgroup};
+use crate::target::command::ChildOutput;
+use crate::target::{Child, Target};
+
+/// Lines of the COMMAND that may wait to be shown.
+const OUTPUT_QUEUE: usize = 1024;
+
+pub(super) async fn watch_target(args: &Watch, command: &[OsString]) -> Result<Ending> {
+    require_root()?;
+    let hierarchy = Hierarchy::find_mount()?;
+    if !command.is_empty() {
+        return run_command(args, command, hierarchy).await;
+    }
+    let target = Target::resolve(&args.selector, &hierarchy)?;
+    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
+    let watching = watcher.describe();
+    let allowed = companions.resets.is_some();
+    let front = front(args.output, args.output_file.as_deref(), |size| {
+        let mut ui = ui(watching, size);
+        ui.reset_allowed = allowed;
+        ui
+    })?;
+    let model = Model::new(policy(args.thresholds));
+    watch(watcher, model, front, companions, &plan(args), None).await.map(|(ending, _, _)| ending)
+}
+
+fn plan(args: &Watch) -> Plan {
+    Plan { interval: args.interval, run_for: args.run_for, until_stalled: false }
+}
+
+/// Runs a command in a cgroup of its own, watched from its first packet.
+async fn run_command(args: &Watch, command: &[OsString], hierarchy: Hierarchy) -> Result<Ending> {
+    let cgroup = OwnCgroup::create(&hierarchy)?;
+    let target = Target::Cgroup(cgroup.path().to_owned());
+    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
+    let name = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let allowed = companions.resets.is_some();
+    let front = front(args.output, args.output_file.as_deref(), |size| {
+        let mut ui = ui(name, size);
+        ui.reset_allowed = allowed;
+        ui.output = Some(Vec::new());
+        ui
+    })?;
+    let output = match (&front, &args.output_file) {
+        (Front::Screen(_), _) => ChildOutput::Piped,
+        (_, Some(_)) => ChildOutput::Inherit,
+        (_, None) => ChildOutput::ToStderr,
+    };
+    let mut child = Child::spawn(command, cgroup.path(), &output)?;
+    companions.output = gather(&mut child);
+    let model = Model::new(policy(args.thresholds));
+    let (ending, _, front) = watch(watcher, model, front, companions, &plan(args), Some(child)).await?;
+    if let Front::Screen(screen) = front {
+        let mut stdout = std::io::stdout().lock();
+        for line in screen.into_output() {
+            writeln!(stdout, "{line}")?;
+        }
+    }
+    Ok(ending)
+}
+
+/// Both output streams of the child, line by line.
+fn gather(child: &mut Child) -> Option<mpsc::Receiver<String>> {
+    let (stdout, stderr) = child.take_output();
+    if stdout.is_none() && stderr.is_none() {
+        return None;
+    }
+    let (sender, receiver) = mpsc::channel(OUTPUT_QUEUE);
+    if let Some(stdout) = stdout {
+        tokio::spawn(forward(stdout, sender.clone()));
+    }
+    if let Some(stderr) = stderr {
+        tokio::spawn(forward(stderr, sender));
+    }
+    Some(receiver)
+}
+
+async fn forward(stream: impl AsyncRead + Unpin, lines: mpsc::Sender<String>) {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).await.is_ok_and(|n| n > 0) {
+        let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
+        if lines.send(text).await.is_err() {
+            return;
+        }
+        line.clear();
+    }
+}

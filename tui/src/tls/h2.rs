@@ -1,0 +1,205 @@
+//! Which TLS connections carry HTTP/2, by evidence that is told in words.
+//!
+//! Conservative: a connection that might be HTTP/1.1 is `Unknown`, and unknown is not listed. What decides, best first: plaintext that
+//! a probe saw; the protocol that the server chose (visible in TLS 1.2); what the client offered; and the lengths of the first
+//! application records, because HTTP/2 begins with pieces of fixed size that HTTP/1.1 never sends (RFC 9113, section 3.4):
+//! a preface of 24 bytes, SETTINGS of 9 + 6n bytes, and their acknowledgement, 9 bytes.
+
+/// Bytes that encryption adds to a plaintext: TLS 1.3 (content type and tag), TLS 1.2 AES-GCM (nonce and tag), TLS 1.2
+/// ChaCha20-Poly1305 (tag).
+pub const OVERHEADS_BYTES: [u16; 3] = [17, 24, 16];
+/// Records that are looked at in each direction: the evidence is at the beginning.
+pub const FIRST_RECORDS: usize = 12;
+
+const PREFACE: u16 = 24;
+const FRAME_HEADER: u16 = 9;
+const WINDOW_UPDATE: u16 = 13;
+/// Clients announce two to six settings; RFC 9113 defines six, a few more are registered.
+const MAX_SETTINGS: u16 = 10;
+
+/// What was seen of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// A probe saw the first plaintext: `true` when it was the HTTP/2 preface or HTTP/2 frames.
+    pub plaintext_http2: Option<bool>,
+    /// Offered protocols; `None` while the ClientHello was not seen.
+    pub alpn_offered: Option<Vec<String>>,
+    pub alpn_chosen: Option<String>,
+    /// TLS 1.3; `None` while the ServerHello was not seen.
+    pub tls13: Option<bool>,
+    /// Payload lengths of the first application data records of each direction, from the start of the connection.
+    pub sent: Vec<u16>,
+    pub received: Vec<u16>,
+}
+
+/// The answer, with its evidence as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Http2(String),
+    NotHttp2(String),
+    /// What is missing.
+    Unknown(String),
+}
+
+/// Decides whether a TLS connection carries HTTP/2.
+#[must_use]
+pub fn decide(facts: &Facts) -> Answer {
+    match facts.plaintext_http2 {
+        Some(true) => return Answer::Http2("the client wrote HTTP/2 frames to its TLS library".to_owned()),
+        Some(false) => {
+            return Answer::NotHttp2("what the client wrote to its TLS library is not HTTP/2".to_owned());
+        }
+        None => {}
+    }
+    if let Some(chosen) = &facts.alpn_chosen {
+        let sentence = format!("the server chose {chosen} (ALPN)");
+        return if chosen == "h2" { Answer::Http2(sentence) } else { Answer::NotHttp2(sentence) };
+    }
+    let offered = facts.alpn_offered.as_deref();
+    match offered {
+        Some([]) => return Answer::NotHttp2("the client offered no protocol (ALPN)".to_owned()),
+        Some(all) if !all.iter().any(|p| p == "h2") => {
+            return Answer::NotHttp2(format!("the client offered only {} (ALPN)", all.join(", ")));
+        }
+        // RFC 7301, section 3.2: a server without common ground refuses the connection.
+        Some([_]) if !facts.sent.is_empty() => {
+            return Answer::Http2(
+                "the client offered only h2 (ALPN), and the handshake succeeded".to_owned(),
+            );
+        }
+        _ => {}
+    }
+    if facts.tls13 == Some(false) && offered.is_some() && !facts.sent.is_empty() {
+        return Answer::NotHttp2("the server chose no protocol (ALPN, TLS 1.2)".to_owned());
+    }
+    by_lengths(facts)
+}
+
+fn overheads(facts: &Facts) -> &'static [u16] {
+    match facts.tls13 {
+        Some(true) => &OVERHEADS_BYTES[..1],
+        Some(false) => &OVERHEADS_BYTES[1..],
+        None => &OVERHEADS_BYTES,
+    }
+}
+
+/// Two independent pieces of evidence under one and the same overhead, or nothing.
+fn by_lengths(facts: &Facts) -> Answer {
+    for &overhead in overheads(facts) {
+        let plain = |all: &[u16]| -> Vec<u16> {
+            all.iter().take(FIRST_RECORDS).map(|length| length.saturating_sub(overhead)).collect()
+        };
+        let (sent, received) = (plain(&facts.sent), plain(&facts.received));
+        let opening = sent.iter().copied().find(|&length| is_opening(length));
+        let sent_ack = sent.contains(&FRAME_HEADER);
+        let received_ack = received.contains(&FRAME_HEADER);
+        let ack = match (sent_ack, received_ack) {
+            (true, true) => "SETTINGS acknowledgements of 9 bytes both ways",
+            (true, false) => "a SETTINGS acknowledgement of 9 bytes",
+            (false, true) => "a received SETTINGS acknowledgement of 9 bytes",
+            (false, false) => continue,
+        };
+        if let Some(opening) = opening {
+            return Answer::Http2(format!(
+                "record lengths: a preface and SETTINGS of {opening} bytes, {ack}"
+            ));
+        }
+        if sent_ack && received_ack {
+            return Answer::Http2(format!("record lengths: {ack}"));
+        }
+    }
+    Answer::Unknown(match facts.alpn_offered {
+        Some(_) => {
+            "the client offered h2 and others, the choice is encrypted, and record lengths do not tell"
+                .to_owned()
+        }
+        None => "the handshake was not seen, and record lengths do not tell".to_owned(),
+    })
+}
+
+/// Plaintext lengths of a first write: the preface alone, or with SETTINGS, or with a WINDOW_UPDATE too.
+fn is_opening(length: u16) -> bool {
+    let settings = |rest: u16| {
+        rest >= FRAME_HEADER && (rest - FRAME_HEADER) % 6 == 0 && (rest - FRAME_HEADER) / 6 <= MAX_SETTINGS
+    };
+    match length.checked_sub(PREFACE) {
+        None => false,
+        Some(0) => true,
+        Some(rest) => settings(rest) || rest.checked_sub(WINDOW_UPDATE).is_some_and(settings),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(protocols: &[&str]) -> Facts {
+        let alpn_offered = Some(protocols.iter().map(|&p| p.to_owned()).collect());
+        Facts { alpn_offered, ..Facts::default() }
+    }
+
+    fn is_http2(facts: &Facts) -> Option<bool> {
+        match decide(facts) {
+            Answer::Http2(_) => Some(true),
+            Answer::NotHttp2(_) => Some(false),
+            Answer::Unknown(_) => None,
+        }
+    }
+
+    fn tls13(plain_sent: &[u16], plain_received: &[u16]) -> Facts {
+        let wire = |all: &[u16]| all.iter().map(|n| n + 17).collect();
+        Facts {
+            tls13: Some(true),
+            sent: wire(plain_sent),
+            received: wire(plain_received),
+            ..offered(&["h2", "http/1.1"])
+        }
+    }
+
+    #[test]
+    fn what_the_handshake_says_in_the_clear_decides() {
+        assert_eq!(is_http2(&offered(&[])), Some(false));
+        assert_eq!(is_http2(&offered(&["http/1.1"])), Some(false));
+        assert_eq!(is_http2(&offered(&["h2"])), None, "the handshake may still fail");
+        assert_eq!(is_http2(&Facts { sent: vec![70], ..offered(&["h2"]) }), Some(true));
+        let chosen = |p: &str| Facts { alpn_chosen: Some(p.to_owned()), ..offered(&["h2", "http/1.1"]) };
+        assert_eq!(is_http2(&chosen("h2")), Some(true));
+        assert_eq!(is_http2(&chosen("http/1.1")), Some(false));
+    }
+
+    #[test]
+    fn an_old_server_without_alpn_speaks_http_1() {
+        let facts = Facts { tls13: Some(false), sent: vec![100], ..offered(&["h2", "http/1.1"]) };
+        assert_eq!(is_http2(&facts), Some(false));
+    }
+
+    #[test]
+    fn plaintext_outweighs_everything() {
+        let facts = Facts { plaintext_http2: Some(false), ..tls13(&[24, 27, 9], &[27, 9]) };
+        assert_eq!(is_http2(&facts), Some(false));
+    }
+
+    #[test]
+    fn http2_is_recognised_by_the_lengths_of_its_first_records() {
+        // Finished (36), then preface + SETTINGS + WINDOW_UPDATE, HEADERS, ACK. Go, curl, Java in their ways of splitting.
+        assert_eq!(is_http2(&tls13(&[36, 24 + 9 + 18 + 13, 40, 9], &[230, 27, 13, 9, 60])), Some(true));
+        assert_eq!(is_http2(&tls13(&[52, 24, 45, 13, 9, 80], &[230, 230, 33])), Some(true));
+        assert_eq!(is_http2(&tls13(&[36, 150, 9, 80], &[230, 33, 9, 60])), Some(true));
+    }
+
+    #[test]
+    fn http_1_is_not() {
+        assert_eq!(is_http2(&tls13(&[36, 78, 120, 94], &[230, 230, 500, 16_384])), None);
+        // A request as long as an opening: one hint alone decides nothing.
+        assert_eq!(is_http2(&tls13(&[36, 64, 120], &[230, 500])), None);
+        // A chunked body with a piece of 9 bytes ("4\r\nabcd\r\n").
+        assert_eq!(is_http2(&tls13(&[36, 110, 9, 5], &[230, 500])), None);
+    }
+
+    #[test]
+    fn evidence_must_fit_one_cipher() {
+        // 24 + 24 under one overhead, 9 + 17 under another.
+        let facts = Facts { sent: vec![24 + 24, 9 + 17], tls13: None, ..Facts::default() };
+        assert_eq!(is_http2(&facts), None);
+    }
+}

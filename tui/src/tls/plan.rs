@@ -1,0 +1,313 @@
+//! Coverage of one process: which TLS library it has, what can be seen of it, why not more, and where to probe.
+//!
+//! One file is analysed once, however many processes map it. Nothing is attached here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use object::Architecture;
+
+use super::elf::{Elf, Image};
+use super::libraries::{self, Identity, MappedFile};
+use super::placement::{Cost, Place};
+use super::{go, gopclntab, openssl};
+use crate::model::sample::{Library, View};
+
+/// Names of the kernel programs that probe points belong to (`probe-ebpf/src/tls`).
+pub mod program {
+    /// Entry of a write `(object, buffer, length)` that returns its count.
+    pub const WRITE: &str = "tls_write";
+    /// Entry of a write that stores its count through its fourth argument.
+    pub const WRITE_EX: &str = "tls_write_ex";
+    /// Likewise, fifth argument (`ssl_write_internal` of OpenSSL 3.3 and newer).
+    pub const WRITE_EX_FIFTH: &str = "tls_write_ex_fifth";
+    /// Return of any of them.
+    pub const WRITE_DONE: &str = "tls_write_done";
+    pub const READ: &str = "tls_read";
+    pub const READ_EX: &str = "tls_read_ex";
+    pub const READ_EX_FIFTH: &str = "tls_read_ex_fifth";
+    pub const READ_DONE: &str = "tls_read_done";
+    /// Entry of the function that frees the object.
+    pub const FREE: &str = "tls_free";
+    /// In Go's `Conn.Write`, behind the stack check.
+    pub const GO_WRITE: &str = "go_write";
+    /// In Go's `Conn.Read`, at the call that copies plaintext out.
+    pub const GO_READ: &str = "go_read";
+}
+
+/// How deep to look into TLS (`--tls`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// `Frames` where every probe is cheap, else `Streams`.
+    #[default]
+    Auto,
+    Records,
+    Streams,
+    Frames,
+}
+
+/// A probe point of a file, not yet of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) program: &'static str,
+    pub(super) file_offset: u64,
+    pub(super) on_return: bool,
+    pub(super) cost: Cost,
+    pub(super) place: String,
+}
+
+impl Point {
+    pub(super) fn new(elf: &Elf<'_>, program: &'static str, place: &Place, function: &str) -> Result<Self> {
+        let file_offset = elf.file_offset(place.address).context("the place is not in executable code")?;
+        let text = format!("{function} {}", place.why);
+        Ok(Self { program, file_offset, on_return: false, cost: place.cost, place: text })
+    }
+}
+
+/// Probe points of a file by purpose; an error is the reason why there are none.
+#[derive(Debug)]
+pub(super) struct Points {
+    pub(super) write: Result<Vec<Point>>,
+    pub(super) read: Result<Vec<Point>>,
+    pub(super) free: Result<Vec<Point>>,
+    /// Go: where `Conn.Read` keeps its receiver at the copy, bytes above the stack pointer.
+    pub(super) copy: Option<u32>,
+}
+
+/// Where one kernel program is attached in one process.
+#[derive(Clone, Debug)]
+pub struct ProbePoint {
+    pub program: &'static str,
+    /// The very file that was analysed, kept open: attach through `MappedFile::probe_path`.
+    pub file: MappedFile,
+    pub file_offset: u64,
+    /// The program runs when the function returns.
+    pub on_return: bool,
+    pub cost: Cost,
+    /// In words, for `doctor -v`.
+    pub place: String,
+}
+
+/// What can be seen of one process.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    pub pid: u32,
+    /// Tells the process from a later one with the same id; compare again after attaching.
+    pub start_time_ticks: u64,
+    pub library: Option<Library>,
+    pub view: View,
+    /// In words: library, version, symbols, or the reason for less.
+    pub reason: String,
+    pub points: Vec<ProbePoint>,
+    /// Go: bytes above the stack pointer where `Conn.Read` keeps its receiver.
+    pub go_receiver_offset: Option<u32>,
+}
+
+/// What is known of one file.
+#[derive(Debug)]
+struct FilePlan {
+    library: Library,
+    version: Option<String>,
+    points: Points,
+}
+
+enum Analysis {
+    Tls(Arc<FilePlan>),
+    /// No TLS functions here; a hint at what else it is, for people.
+    Other(Option<&'static str>),
+    Unreadable(String),
+}
+
+/// Makes coverages and remembers what it learned of files.
+#[derive(Default)]
+#[expect(missing_debug_implementations, reason = "a cache")]
+pub struct Planner {
+    files: HashMap<Identity, Analysis>,
+}
+
+impl Planner {
+    /// Looks at process `pid`. Never fails: what went wrong is the coverage's reason.
+    pub fn plan(&mut self, pid: u32, depth: Depth) -> Coverage {
+        let empty = |reason: String| Coverage {
+            pid,
+            start_time_ticks: 0,
+            library: None,
+            view: View::Records,
+            reason,
+            points: Vec::new(),
+            go_receiver_offset: None,
+        };
+        let looked =
+            libraries::start_time_ticks(pid).and_then(|start| Ok((start, libraries::executables(pid)?)));
+        let (start_time_ticks, executables) = match looked {
+            Ok(looked) => looked,
+            Err(error) => return empty(format!("{error:#}")),
+        };
+        let mut merged = Merge { hints: executables.refused, ..Merge::default() };
+        for file in &executables.files {
+            match self.analyse(file) {
+                Analysis::Tls(plan) => merged.add(file, plan, depth, &executables.files),
+                Analysis::Other(Some(hint)) => merged.hints.push(format!("{}: {hint}", file.name())),
+                Analysis::Other(None) => {}
+                Analysis::Unreadable(why) => merged.hints.push(format!("{}: {why}", file.name())),
+            }
+        }
+        Coverage { start_time_ticks, ..merged.coverage(empty(String::new())) }
+    }
+
+    fn analyse(&mut self, file: &MappedFile) -> &Analysis {
+        self.files.entry(file.identity).or_insert_with(|| match analyse(file) {
+            Ok(analysis) => analysis,
+            Err(error) => Analysis::Unreadable(format!("{error:#}")),
+        })
+    }
+}
+
+fn analyse(file: &MappedFile) -> Result<Analysis> {
+    let image = Image::from_file(file.file.try_clone()?);
+    analyse_image(&image, file.name())
+}
+
+fn analyse_image(image: &Image, name: &str) -> Result<Analysis> {
+    let elf = image.elf()?;
+    if !matches!(elf.architecture(), Architecture::X86_64 | Architecture::Aarch64) {
+        return Ok(Analysis::Other(Some("an architecture without probes")));
+    }
+    if let Some(points) = go::points(&elf)? {
+        let version = gopclntab::version(&elf);
+        return Ok(Analysis::Tls(Arc::new(FilePlan { library: Library::Go, version, points })));
+    }
+    if let Some((library, points)) = openssl::points(&elf)? {
+        return Ok(Analysis::Tls(Arc::new(FilePlan {
+            library,
+            version: library_version(&elf, library),
+            points,
+        })));
+    }
+    Ok(Analysis::Other(hint(&elf, name)))
+}
+
+/// The version that the library's own text tells ("OpenSSL 3.0.19 27 Jan 2026"); `libssl.so` has none, `libcrypto.so` does.
+fn library_version(elf: &Elf<'_>, library: Library) -> Option<String> {
+    let needles: &[&str] = match library {
+        Library::OpenSsl => &["OpenSSL 3.", "OpenSSL 1."],
+        Library::GnuTls => &["Enabled GnuTLS "],
+        Library::BoringSsl | Library::Go => &[],
+    };
+    let text = needles.iter().find_map(|needle| elf.text_with(needle))?;
+    Some(text.trim_start_matches("Enabled ").trim_end_matches(" logging...").to_owned())
+}
+
+/// Why a file without TLS symbols is worth a word.
+fn hint(elf: &Elf<'_>, name: &str) -> Option<&'static str> {
+    if name == "libjvm.so" {
+        return Some("Java encrypts inside the JVM (JSSE): nothing to probe");
+    }
+    if name.contains(".so") {
+        return None;
+    }
+    if elf.text_with("/rustls-").is_some() {
+        return Some("rustls is linked in, without functions that can be found");
+    }
+    elf.text_with("BoringSSL").map(|_| "BoringSSL is linked in, without symbols")
+}
+
+/// Collects what all files of a process give.
+#[derive(Default)]
+struct Merge {
+    library: Option<Library>,
+    view: View,
+    reasons: Vec<String>,
+    hints: Vec<String>,
+    points: Vec<ProbePoint>,
+    go_receiver_offset: Option<u32>,
+}
+
+impl Merge {
+    fn add(&mut self, file: &MappedFile, plan: &FilePlan, depth: Depth, all: &[MappedFile]) {
+        let version = plan.version.clone().or_else(|| companion_version(plan.library, all));
+        let what = format!("{} in {}", version.unwrap_or_else(|| name(plan.library).to_owned()), file.path);
+        let (view, why) = decide(&plan.points, depth);
+        if self.library.is_none() || view > self.view {
+            (self.library, self.view) = (Some(plan.library), view);
+        }
+        self.reasons.push(if why.is_empty() { what } else { format!("{what}: {why}") });
+        if view == View::Records {
+            return;
+        }
+        let none = Vec::new();
+        let chosen = [
+            Some(&plan.points.write),
+            (view == View::Frames).then_some(&plan.points.read),
+            Some(&plan.points.free),
+        ];
+        for point in chosen.into_iter().flatten().flat_map(|points| points.as_ref().unwrap_or(&none)) {
+            self.points.push(ProbePoint {
+                program: point.program,
+                file: file.clone(),
+                file_offset: point.file_offset,
+                on_return: point.on_return,
+                cost: point.cost,
+                place: point.place.clone(),
+            });
+        }
+        self.go_receiver_offset = self.go_receiver_offset.or(plan.points.copy);
+    }
+
+    fn coverage(self, empty: Coverage) -> Coverage {
+        let mut sentences = self.reasons;
+        if sentences.is_empty() && self.hints.is_empty() {
+            sentences.push("no TLS library with symbols was found".to_owned());
+        }
+        sentences.extend(self.hints);
+        Coverage {
+            library: self.library,
+            view: if self.library.is_some() { self.view } else { View::Records },
+            reason: sentences.join("; "),
+            points: self.points,
+            go_receiver_offset: self.go_receiver_offset,
+            ..empty
+        }
+    }
+}
+
+fn name(library: Library) -> &'static str {
+    match library {
+        Library::OpenSsl => "OpenSSL",
+        Library::Go => "Go crypto/tls",
+        Library::GnuTls => "GnuTLS",
+        Library::BoringSsl => "BoringSSL",
+    }
+}
+
+/// `libssl.so` is versioned by the `libcrypto.so` beside it.
+fn companion_version(library: Library, all: &[MappedFile]) -> Option<String> {
+    let crypto =
+        all.iter().find(|file| library == Library::OpenSsl && file.name().starts_with("libcrypto"))?;
+    let image = Image::from_file(crypto.file.try_clone().ok()?);
+    library_version(&image.elf().ok()?, library)
+}
+
+/// The view that the points allow at this depth, and why not more.
+fn decide(points: &Points, depth: Depth) -> (View, String) {
+    let write = match (&points.write, depth) {
+        (_, Depth::Records) => return (View::Records, "records were asked for".to_owned()),
+        (Err(error), _) => return (View::Records, format!("writes cannot be probed: {error:#}")),
+        (Ok(write), _) => write,
+    };
+    let slow = |points: &[Point]| points.iter().any(|point| point.cost == Cost::SingleStepped);
+    let slow_write = if slow(write) { "writes are single-stepped, about 10 us each" } else { "" };
+    match (&points.read, depth) {
+        (_, Depth::Streams) => (View::Streams, slow_write.to_owned()),
+        (Err(error), _) => (View::Streams, format!("reads cannot be probed: {error:#}")),
+        (Ok(read), Depth::Auto) if slow(read) => (
+            View::Streams,
+            "reads would be single-stepped, about 10 us each (--tls frames does it)".to_owned(),
+        ),
+        (Ok(_), _) => (View::Frames, slow_write.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Resolving and placing on the real files of this host, and on damaged copies of them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn tls(bytes: Vec<u8>) -> Result<FilePlan> {
+    match analyse_image(&Image::from_bytes(bytes), "program")? {
+        Analysis::Tls(plan) => Ok(Arc::into_inner(plan).unwrap()),
+        Analysis::Other(hint) => anyhow::bail!("no TLS: {hint:?}"),
+        Analysis::Unreadable(why) => anyhow::bail!(why),
+    }
+}
+
+/// A library of this host, or `None` where it is not installed.
+fn host_library(name: &str) -> Option<Vec<u8>> {
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    folders.iter().find_map(|folder| std::fs::read(Path::new(folder).join(name)).ok())
+}
+
+fn programs(points: &Result<Vec<Point>>) -> Vec<&'static str> {
+    points.as_ref().unwrap().iter().map(|point| point.program).collect()
+}
+
+#[test]
+fn openssl_is_probed_cheaply_with_both_halves_at_one_place() {
+    let Some(bytes) = host_library("libssl.so.3") else { return };
+    let plan = tls(bytes).unwrap();
+    assert_eq!(plan.library, Library::OpenSsl);
+    for points in [&plan.points.write, &plan.points.read] {
+        let points = points.as_ref().unwrap();
+        assert!(points.iter().all(|point| point.cost == Cost::Emulated), "{points:#?}");
+        for pair in points.chunks(2) {
+            assert_eq!(pair[0].file_offset, pair[1].file_offset);
+            assert_eq!((pair[0].on_return, pair[1].on_return), (false, true));
+        }
+    }
+    assert_eq!(programs(&plan.points.free), [program::FREE]);
+}
+
+#[test]
+fn gnutls_is_found_with_its_version() {
+    let Some(bytes) = host_library("libgnutls.so.30") else { return };
+    let plan = tls(bytes).unwrap();
+    assert_eq!(plan.library, Library::GnuTls);
+    assert!(plan.version.unwrap().starts_with("GnuTLS 3."));
+    assert_eq!(programs(&plan.points.write), [program::WRITE, program::WRITE_DONE]);
+    assert_eq!(programs(&plan.points.read), [program::READ, program::READ_DONE]);
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `program`, which prints a line when it has loaded everything and then waits for its stdin.
+fn start(program: &Path, arguments: &[&str]) -> Option<Running> {
+    use std::io::BufRead;
+    let mut command = Command::new(program);
+    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (line.trim() == "ready").then_some(Running(child))
+}
+
+const PYTHON: &str = "import ssl, sys; print('ready', flush=True); sys.stdin.read()";
+
+#[test]
+fn a_running_python_has_its_library_version_and_view() {
+    let Some(python) = start(Path::new("python3"), &["-c", PYTHON]) else { return };
+    let coverage = Planner::default().plan(python.0.id(), Depth::Frames);
+    assert_eq!(
+        (coverage.library, coverage.view),
+        (Some(Library::OpenSsl), View::Frames),
+        "{}",
+        coverage.reason
+    );
+    assert!(
+        coverage.reason.contains("OpenSSL ") && coverage.reason.contains("libssl"),
+        "{}",
+        coverage.reason
+    );
+    let streams = Planner::default().plan(python.0.id(), Depth::Streams);
+    assert_eq!(streams.view, View::Streams);
+    assert!(streams.points.iter().all(|point| !point.program.starts_with("tls_read")));
+    let records = Planner::default().plan(python.0.id(), Depth::Records);
+    assert!(records.view == View::Records && records.points.is_empty());
+}
+
+#[test]
+fn a_process_without_tls_and_one_that_ended_have_a_reason() {
+    let mut cat = Running(Command::new("cat").stdin(Stdio::piped()).spawn().unwrap());
+    let pid = cat.0.id();
+    let mut planner = Planner::default();
+    let coverage = planner.plan(pid, Depth::Auto);
+    assert_eq!(
+        (coverage.view, coverage.reason.as_str()),
+        (View::Records, "no TLS library with symbols was found")
+    );
+    cat.0.kill().unwrap();
+    cat.0.wait().unwrap();
+    assert_eq!(planner.plan(pid, Depth::Auto).reason, format!("process {pid} has ended"));
+}
+
+/// A program whose file is deleted, or replaced by another one at the same path, is still analysed as what runs.
+#[test]
+fn a_replaced_program_is_read_as_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cat");
+    std::fs::copy("/bin/cat", &path).unwrap();
+    let cat = Running(Command::new(&path).stdin(Stdio::piped()).spawn().unwrap());
+    // `spawn` returns during `execve`, before the new program is mapped.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let mapped = || {
+        let files = libraries::executables(cat.0.id()).unwrap().files;
+        files.into_iter().find(|file| file.path == path.to_str().unwrap())
+    };
+    while mapped().is_none() {
+        assert!(std::time::Instant::now() < deadline, "the copy of cat never appeared in its maps");
+        std::thread::yield_now();
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, b"something else").unwrap();
+    let program = mapped().unwrap();
+    assert!(program.deleted);
+    assert_eq!(std::fs::read(program.probe_path()).unwrap(), std::fs::read("/bin/cat").unwrap());
+}
+
+/// Go programs built by `cargo xtask setup` for the tests: every file in the folder, by name `<build>-<version>`.
+fn go_programs() -> Vec<PathBuf> {
+    let folder = std::env::var_os("H2WATCH_GO_PROGRAMS");
+    let folder = folder
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/go/programs"), PathBuf::from);
+    let Ok(all) = std::fs::read_dir(folder) else { return Vec::new() };
+    all.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+#[test]
+fn go_programs_resolve_however_they_were_built() {
+    for path in go_programs() {
+        let plan = tls(std::fs::read(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(plan.library, Library::Go, "{name}");
+        let expected = name.rsplit('-').next().unwrap();
+        assert_eq!(plan.version.as_deref(), Some(format!("go{expected}").as_str()), "{name}");
+        assert_eq!(programs(&plan.points.write), [program::GO_WRITE], "{name}");
+        assert_eq!(programs(&plan.points.read), [program::GO_READ], "{name}");
+        let points = [plan.points.write.unwrap(), plan.points.read.unwrap()].concat();
+        assert!(
+            points.iter().all(|point| point.cost == Cost::Emulated && !point.on_return),
+            "{name}: {points:#?}"
+        );
+        assert!(plan.points.copy.is_some_and(|offset| offset >= 16), "{name}: {:?}", plan.points.copy);
+    }
+}
+
+/// Damages of a Go program: whatever is changed, the result is the right places or none.
+#[test]
+fn a_damaged_go_program_gives_the_right_places_or_a_reason() {
+    let Some(path) = go_programs().into_iter().find(|path| path.to_str().unwrap().contains("stripped"))
+    else {
+        return;
+    };
+    let good = std::fs::read(path).unwrap();
+    let right = |plan: &FilePlan| plan.points.write.as_ref().ok().map(|points| points[0].file_offset);
+    let reference = right(&tls(good.clone()).unwrap()).unwrap();
+    let table = {
+        let file = object::File::parse(&*good).unwrap();
+        use object::{Object, ObjectSection};
+        usize::try_from(file.section_by_name(".gopclntab").unwrap().file_range().unwrap().0).unwrap()
+    };
+    let mut config = ProptestConfig::with_cases(60);
+    config.failure_persistence = None;
+    proptest!(config, |(at in 0usize..72, bit in 0u8..8, cut in 0usize..100)| {
+        let mut bytes = good.clone();
+        bytes[table + at] ^= 1 << bit;
+        if cut < 20 {
+            bytes.truncate(bytes.len() * cut / 20);
+        }
+        if let Ok(plan) = tls(bytes) && let Some(offset) = right(&plan) {
+            prop_assert_eq!(offset, reference, "byte {} bit {}", at, bit);
+        }
+    });
+}

@@ -1,0 +1,60 @@
+//! An HTTP/2 flow-control window is used up and no WINDOW_UPDATE comes (RFC 9113, section 5.2).
+
+use super::{Finding, Rule, Threshold, blocked_after_ns};
+use crate::model::sample::Nanos;
+use crate::model::window::Window;
+use crate::verdict::words::{count, span};
+use crate::verdict::{Case, Cause, Severity};
+
+pub const RULE: Rule = Rule {
+    cause: Cause::FlowControl,
+    severity: Severity::Critical,
+    examine,
+    evidence,
+    next_ns,
+    meaning: "The client used up the connection's HTTP/2 window, or the window of every stream that sends, and the peer grants \
+              no more.",
+    needs: "Both directions' frames from the connection's beginning (`view: frames`, no frames missed).",
+    thresholds: &[Threshold {
+        value: "used up for `--stall-after`; with `auto` for 10 s",
+        reason: "back pressure of some seconds is what flow control is for",
+    }],
+    spares: "Requests without a body use no window. An upload that its server reads slowly gets WINDOW_UPDATEs, and each one \
+             begins the count anew.",
+};
+
+fn examine(case: &Case<'_>) -> Finding {
+    match case.used_up {
+        Some(used) if case.since(used.since_ns) >= blocked_after_ns(case) => Finding::Decides,
+        Some(_) => Finding::Explains,
+        None => Finding::No,
+    }
+}
+
+fn evidence(case: &Case<'_>) -> String {
+    let r = case.reading;
+    let Some(used) = case.used_up else { return String::new() };
+    let which = match used.window {
+        Window::Connection => {
+            let granted = used.granted_bytes;
+            format!(
+                "the connection's flow-control window is used up: {} of {granted} bytes sent",
+                r.sent.data_bytes
+            )
+        }
+        Window::Streams { initial_bytes } => format!(
+            "the stream window of {initial_bytes} bytes is used up: {} bytes of DATA in {} and no WINDOW_UPDATE for them",
+            r.sent.data_bytes,
+            count(r.streams.in_flight, "stream")
+        ),
+    };
+    let last = match case.ago(r.received.last_window_update_ns) {
+        Some(ago) => format!("the last WINDOW_UPDATE came {} ago", span(ago)),
+        None => "no WINDOW_UPDATE ever came".to_owned(),
+    };
+    format!("{}; {which} {} ago, {last}", case.headline(), span(case.since(used.since_ns)))
+}
+
+fn next_ns(case: &Case<'_>) -> Option<Nanos> {
+    case.used_up.map(|used| used.since_ns.saturating_add(blocked_after_ns(case)))
+}

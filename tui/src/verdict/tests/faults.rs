@@ -1,0 +1,375 @@
+//! Each fault gets its cause.
+
+use super::{Scene, ns};
+use crate::model::sample::{Goaway, Settings, TcpFacts};
+use crate::model::snapshot::Change;
+use crate::model::staged::{Staged, quiet_tcp};
+use crate::verdict::{Cause, Severity, StallAfter, State};
+use std::time::Duration;
+
+/// TCP on a dead path `ms` after the data was sent: RTO 200 ms, doubled at each expiry.
+fn dead_path(ms: u64) -> TcpFacts {
+    let mut expiry = 200;
+    let mut backoff = 0;
+    while ms >= expiry {
+        backoff += 1;
+        expiry += 200 << backoff;
+    }
+    TcpFacts {
+        unacked: 5,
+        backoff,
+        retransmits: u32::from(backoff),
+        rto_us: 200_000 << backoff,
+        timer: 1,
+        timer_expires_ms: (expiry - ms) as u32,
+        last_ack_received_ms: ms as u32,
+        last_data_received_ms: ms as u32,
+        ..quiet_tcp()
+    }
+}
+
+/// Streams go on being opened, on a path that is dead from the first moment on.
+fn cut(scene: &mut Scene, ms: u64) {
+    scene.run(ms, |c, passed| {
+        c.open(2).tcp(dead_path(passed - 250));
+    });
+}
+
+#[test]
+fn a_dead_path_is_a_black_hole_within_two_seconds() {
+    for mut scene in [Scene::auto(), Scene::fixed()] {
+        scene.busy(5_000);
+        let start = scene.c.now_ms + 250;
+        cut(&mut scene, 10_000);
+        assert_eq!(scene.stalled_at(), Some(start + 2_000));
+        assert_eq!(scene.causes(), [Cause::BlackHole]);
+        assert!(scene.evidence().contains("nothing arrived for 9.8 s"), "{}", scene.evidence());
+        assert_eq!(scene.last().verdict.severity, Severity::Critical);
+        let gives_up = scene.last().verdict.gives_up.clone().unwrap();
+        assert!(gives_up.starts_with("RTO backoff 5 of 15: about 17 min left"), "{gives_up}");
+        assert_eq!(scene.last().damage, 2 * 31);
+    }
+}
+
+#[test]
+fn one_stream_on_a_dead_path_is_enough() {
+    let mut scene = Scene::auto();
+    scene.busy(1_000);
+    scene.c.open(1);
+    scene.run(3_000, |c, passed| {
+        c.tcp(dead_path(passed));
+    });
+    assert_eq!(scene.cause(), Some(Cause::BlackHole));
+}
+
+#[test]
+fn a_long_round_trip_gets_its_third_expiry_and_its_round_trip() {
+    // 300 ms round trip, RTO 900 ms: the third expiry is 6.3 s after the data.
+    let at = |ms: u64, backoff: u8, timer_expires_ms: u32| {
+        let mut scene = Scene::auto();
+        scene.c.open(3);
+        scene.look();
+        let facts = TcpFacts {
+            unacked: 3,
+            backoff,
+            rtt_us: 300_000,
+            rttvar_us: 20_000,
+            rto_us: 900_000 << backoff,
+            timer_expires_ms,
+            ..quiet_tcp()
+        };
+        scene.c.wait(ms).tcp(facts);
+        scene.look();
+        (scene.last().verdict.state, scene.model.deadline())
+    };
+    assert_eq!(at(2_700, 2, 3_600).0, State::Waiting);
+    let (state, deadline) = at(6_301, 3, 7_199);
+    assert_eq!(state, State::Waiting);
+    assert_eq!(deadline, Some(ns(1_000 + 6_301 + 380)), "the round trip of the third");
+    assert_eq!(at(6_800, 3, 6_700).0, State::Stalled);
+}
+
+#[test]
+fn the_sentence_says_which_direction_has_evidence() {
+    let mut scene = Scene::fixed();
+    scene.c.open(2);
+    scene.run(8_000, |c, passed| {
+        let facts =
+            TcpFacts { last_ack_received_ms: 300, last_data_received_ms: passed as u32, ..dead_path(passed) };
+        c.tcp(facts);
+    });
+    assert_eq!(scene.cause(), Some(Cause::BlackHole));
+    assert!(
+        scene.evidence().contains("(the last one 0.3 s ago): what this host sends is lost"),
+        "{}",
+        scene.evidence()
+    );
+}
+
+fn stopped_server(scene: &mut Scene, ms: u64) {
+    scene.run(ms, |c, _| {
+        c.open(1).tcp(TcpFacts { last_ack_received_ms: 20, ..quiet_tcp() });
+        c.reading.received.last_ack_ns = Some(ns(c.now_ms));
+    });
+}
+
+#[test]
+fn a_stopped_server_is_a_silent_peer_after_stall_after() {
+    let mut scene = Scene::fixed();
+    scene.busy(5_000);
+    let start = scene.c.now_ms + 250;
+    stopped_server(&mut scene, 5_000);
+    assert_eq!(scene.stalled_at(), Some(start + 3_000));
+    assert_eq!(scene.causes(), [Cause::SilentPeer]);
+    let said = scene.evidence();
+    assert!(
+        said.starts_with("20 streams in 4.8 s without a frame; peer ACKed 0 ms ago: the path is alive"),
+        "{said}"
+    );
+    let advice = scene.last().verdict.advice.clone().unwrap();
+    assert!(advice.starts_with("No PING seen in 10.0 s: the client's keepalive appears off."), "{advice}");
+}
+
+#[test]
+fn auto_is_as_fast_where_a_few_seconds_of_history_are_known() {
+    let mut scene = Scene::auto();
+    scene.busy(3_000);
+    let start = scene.c.now_ms + 250;
+    stopped_server(&mut scene, 6_000);
+    let after = scene.stalled_at().unwrap() - start;
+    assert!((3_000..=3_500).contains(&after), "{after}");
+}
+
+#[test]
+fn auto_needs_no_history_when_the_client_itself_gives_up() {
+    let mut scene = Scene::auto();
+    scene.run(4_000, |c, _| {
+        c.open(1).abandon(1);
+    });
+    assert!((3_000..=3_500).contains(&(scene.stalled_at().unwrap() - 1_250)), "{:?}", scene.stalled_at());
+    assert!(scene.evidence().contains("streams given up without an answer"), "{}", scene.evidence());
+}
+
+#[test]
+fn auto_gives_a_silent_batch_two_minutes_at_most() {
+    let mut scene = Scene::auto();
+    scene.busy(2_000);
+    scene.c.open(10);
+    scene.run(125_000, |_, _| {});
+    assert_eq!(scene.stalled_at().map(|at| at / 1_000), Some(123));
+    assert_eq!(scene.model.stalled(), 1);
+}
+
+#[test]
+fn a_server_that_never_said_anything_gets_ten_seconds() {
+    let mut scene = Scene::auto();
+    scene.c.reading.last_heard_ns = None;
+    scene.c.open(1);
+    scene.run(11_000, |_, _| {});
+    assert_eq!(scene.stalled_at(), Some(11_000));
+    assert!(scene.evidence().ends_with("not even the server's SETTINGS came"), "{}", scene.evidence());
+}
+
+/// A client that PINGs after each stream that it gives up, and a peer that only answers PINGs.
+fn hung(scene: &mut Scene, ms: u64) {
+    scene.run(ms, |c, passed| {
+        c.open(1);
+        if passed % 1_000 == 0 {
+            c.abandon(4);
+            c.reading.sent.pings += 1;
+            c.reading.sent.last_ping_ns = Some(ns(c.now_ms));
+            c.ping_ack();
+        }
+    });
+}
+
+#[test]
+fn pings_answered_and_streams_not_is_a_hung_server() {
+    for mut scene in [Scene::auto(), Scene::fixed()] {
+        scene.busy(3_000);
+        let start = scene.c.now_ms;
+        hung(&mut scene, 40_000);
+        let after = scene.stalled_at().unwrap() - start;
+        assert!((30_000..=31_000).contains(&after), "{after}");
+        assert_eq!(scene.causes(), [Cause::HungServer]);
+        assert_eq!(scene.last().verdict.severity, Severity::Warning);
+        assert!(scene.evidence().contains("PING was answered"), "{}", scene.evidence());
+        scene.c.answer(1);
+        scene.look();
+        assert_eq!(scene.last().verdict.state, State::Healthy.min(scene.last().verdict.state));
+        assert!(matches!(scene.told.last(), Some((_, Change::Recovered { .. }))));
+    }
+}
+
+#[test]
+fn silence_that_only_a_ping_ack_ends_sharpens_to_hung_server() {
+    let mut scene = Scene::fixed();
+    scene.busy(1_000);
+    stopped_server(&mut scene, 5_000);
+    scene.run(20_000, |c, passed| {
+        c.open(1);
+        if passed % 2_000 == 0 {
+            c.ping_ack();
+        }
+    });
+    assert_eq!(scene.causes(), [Cause::SilentPeer, Cause::HungServer]);
+    assert_eq!(scene.last().stalls, 1);
+}
+
+#[test]
+fn a_server_that_does_not_read_closes_its_window() {
+    for mut scene in [Scene::auto(), Scene::fixed()] {
+        let after = if matches!(scene.model.policy().stall_after, StallAfter::Auto) { 10_000 } else { 3_000 };
+        scene.busy(1_000);
+        let start = scene.c.now_ms;
+        scene.c.open(1);
+        scene.c.reading.received.zero_window_ns = Some(ns(start));
+        scene.run(15_000, |c, _| {
+            let facts =
+                TcpFacts { snd_wnd: 0, send_queue: 120_000, notsent_bytes: 120_000, timer: 4, ..quiet_tcp() };
+            c.tcp(facts);
+        });
+        assert_eq!(scene.stalled_at(), Some(start + after));
+        assert_eq!(scene.causes(), [Cause::PeerWindowClosed]);
+        assert!(scene.evidence().contains("120000 bytes wait in the send queue"), "{}", scene.evidence());
+        assert!(scene.last().verdict.gives_up.clone().unwrap().starts_with("never"));
+    }
+}
+
+#[test]
+fn no_window_update_is_flow_control_and_names_the_window() {
+    for (granted, initial, data, text) in [
+        (0, 65_535, 65_535, "the connection's flow-control window is used up: 65535 of 65535 bytes sent"),
+        (
+            1_000_000,
+            65_535,
+            131_070,
+            "the stream window of 65535 bytes is used up: 131070 bytes of DATA in 2 streams",
+        ),
+    ] {
+        let mut scene = Scene::fixed();
+        scene.c.open(2);
+        let settings =
+            Settings { initial_window_size: initial, max_frame_size: 16_384, max_concurrent_streams: None };
+        scene.c.reading.received.settings = Some(settings);
+        scene.c.reading.received.window_granted = granted;
+        scene.c.reading.sent.data_bytes = data;
+        scene.c.heard();
+        scene.run(4_000, |c, _| {
+            c.tcp(quiet_tcp());
+        });
+        assert_eq!(scene.causes(), [Cause::FlowControl]);
+        assert!(scene.evidence().contains(text), "{}", scene.evidence());
+        scene.c.reading.received.window_granted += 65_535;
+        scene.c.reading.sent.data_bytes += 1;
+        scene.look();
+        assert_eq!(scene.last().verdict.state, State::Healthy);
+    }
+}
+
+#[test]
+fn streams_after_goaway_are_goaway_ignored() {
+    let mut scene = Scene::auto();
+    scene.busy(2_000);
+    let highest = scene.c.reading.streams.highest;
+    let at_ns = ns(scene.c.now_ms);
+    scene.c.reading.received.goaway = Some(Goaway { at_ns, last_stream: highest, code: 0 });
+    scene.c.heard();
+    scene.run(500, |c, _| {
+        c.open(1);
+    });
+    scene.calm();
+    scene.run(2_000, |c, _| {
+        c.open(1).heard();
+    });
+    assert_eq!(scene.causes(), [Cause::GoawayIgnored]);
+    assert_eq!(scene.last().verdict.severity, Severity::Warning);
+    assert!(
+        scene.evidence().starts_with("10 streams opened after GOAWAY came 2.5 s ago"),
+        "{}",
+        scene.evidence()
+    );
+}
+
+#[test]
+fn bytes_that_nobody_reads_are_reader_blocked() {
+    for (mut scene, after) in [(Scene::auto(), 10_000), (Scene::fixed(), 3_000)] {
+        scene.busy(1_000);
+        let start = scene.c.now_ms + 250;
+        scene.run(after + 1_000, |c, passed| {
+            c.open(1).answer(1);
+            c.tcp(TcpFacts { receive_queue: 100 * passed as u32, ..quiet_tcp() });
+        });
+        assert_eq!(scene.stalled_at(), Some(start + after));
+        assert_eq!(scene.causes(), [Cause::ReaderBlocked]);
+        assert!(
+            scene.evidence().contains("in this host's receive queue, none read for"),
+            "{}",
+            scene.evidence()
+        );
+        scene.c.tcp(quiet_tcp());
+        scene.look();
+        assert_eq!(scene.cause(), None);
+    }
+}
+
+#[test]
+fn without_tcp_facts_the_cause_is_unknown_and_says_so() {
+    let mut scene = Scene::fixed();
+    scene.c.open(2);
+    scene.run(4_000, |_, _| {});
+    assert_eq!(scene.causes(), [Cause::Unknown]);
+    assert!(scene.evidence().contains("there are no TCP facts"), "{}", scene.evidence());
+    // It sharpens as soon as there is evidence.
+    scene.c.tcp(quiet_tcp());
+    scene.look();
+    assert_eq!(scene.causes(), [Cause::Unknown, Cause::SilentPeer]);
+}
+
+#[test]
+fn records_out_and_none_in_is_a_stall_without_a_stream_count() {
+    for policy in [StallAfter::Auto, StallAfter::Fixed(Duration::from_secs(3))] {
+        let mut scene = Scene::new(policy, Staged::records(7, 1_000));
+        scene.run(3_000, |c, _| {
+            c.open(2).heard();
+        });
+        let start = scene.c.now_ms + 250;
+        scene.run(8_000, |c, _| {
+            c.open(1).tcp(quiet_tcp());
+        });
+        let after = scene.stalled_at().unwrap() - start;
+        assert!((3_000..=5_000).contains(&after), "{policy:?} {after}");
+        assert_eq!(scene.cause(), Some(Cause::SilentPeer));
+        assert!(!scene.evidence().contains("stream"), "{}", scene.evidence());
+        assert!(scene.evidence().contains("TLS records"), "{}", scene.evidence());
+    }
+}
+
+#[test]
+fn a_cause_does_not_flap_when_its_evidence_comes_and_goes() {
+    let mut scene = Scene::fixed();
+    scene.c.open(2);
+    scene.run(600_000, |c, passed| {
+        let facts = if passed % 1_000 < 500 { dead_path(passed) } else { quiet_tcp() };
+        c.tcp(facts);
+    });
+    assert_eq!(scene.causes().len(), 1, "{:?}", scene.causes());
+    // When it is gone for good, the cause changes, once.
+    scene.run(60_000, |c, _| {
+        c.tcp(quiet_tcp());
+    });
+    assert_eq!(scene.causes(), [Cause::BlackHole, Cause::SilentPeer]);
+    assert_eq!(scene.last().stalls, 1);
+}
+
+#[test]
+fn a_connection_that_dies_keeps_its_last_verdict() {
+    let mut scene = Scene::fixed();
+    scene.busy(1_000);
+    stopped_server(&mut scene, 5_000);
+    scene.c.wait(250).close();
+    scene.look();
+    let Some((_, Change::Closed(closed))) = scene.told.last() else { panic!("{:?}", scene.told.last()) };
+    assert_eq!(closed.verdict.cause, Some(Cause::SilentPeer));
+    assert!(closed.stalled_since_ns.is_some());
+}

@@ -1,0 +1,128 @@
+//! From measurements to `docs/overhead.md`: medians, ratios against unwatched, and the table.
+
+use std::fmt;
+
+use super::load::Load;
+use super::watcher::Mode;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) requests_per_second: f64,
+    pub(super) cpu_seconds: f64,
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:.0} requests/s, {:.2} CPU s", self.requests_per_second, self.cpu_seconds)
+    }
+}
+
+/// All measurements at one number of streams.
+pub(super) struct Series {
+    streams: u32,
+    requests: u32,
+    measured: Vec<(Mode, Measured)>,
+    /// Per kernel program: name, runs, nanoseconds per run.
+    pub(super) segments: Option<Vec<(String, u64, f64)>>,
+}
+
+impl Series {
+    pub(super) fn new(load: &Load) -> Self {
+        Self { streams: load.streams, requests: load.requests, measured: Vec::new(), segments: None }
+    }
+
+    pub(super) fn add(&mut self, mode: Mode, measured: Measured) {
+        self.measured.push((mode, measured));
+    }
+
+    fn median_of(&self, mode: Mode, figure: impl Fn(&Measured) -> f64) -> f64 {
+        median(
+            self.measured
+                .iter()
+                .filter(|(of, _)| *of == mode)
+                .map(|(_, measured)| figure(measured))
+                .collect(),
+        )
+    }
+
+    fn rows(&self) -> String {
+        let rate = |mode| self.median_of(mode, |measured| measured.requests_per_second);
+        let cpu = |mode| self.median_of(mode, |measured| measured.cpu_seconds);
+        let row = |mode: Mode| {
+            format!(
+                "| {} | {} | {:.0} | {:.3} | {:.2} | {:.3} |\n",
+                self.streams,
+                mode.name(),
+                rate(mode),
+                rate(mode) / rate(Mode::Unwatched),
+                cpu(mode),
+                cpu(mode) / cpu(Mode::Unwatched)
+            )
+        };
+        Mode::ALL.into_iter().map(row).collect()
+    }
+
+    fn segment_rows(&self) -> String {
+        let row = |(name, runs, ns): &(String, u64, f64)| {
+            format!("| {} | {name} | {runs} | {ns:.0} |\n", self.streams)
+        };
+        self.segments.iter().flatten().map(row).collect()
+    }
+}
+
+pub(super) fn text(series: &[Series], rounds: usize) -> String {
+    let rows: String = series.iter().map(Series::rows).collect();
+    let segment_rows: String = series.iter().map(Series::segment_rows).collect();
+    let loads: Vec<String> =
+        series.iter().map(|one| format!("{} requests at {} streams", one.requests, one.streams)).collect();
+    format!(
+        "# What watching costs\n\n\
+         Measured by `cargo xtask bench --rounds {rounds}`, which writes this file; the figures are of one machine, the ratios \
+         are what to look at.\n\n\
+         h2load (4 connections, 1 KiB answers, {}) against nghttpd over h2c on loopback; h2load in a cgroup of its own, which \
+         is what h2watch watches. `tcpdump` is `tcpdump -i lo -w /dev/null tcp port ...`. Medians of {rounds} rounds; in each \
+         round every mode runs once, one after the other. CPU is the time that the whole machine worked during a measurement \
+         (`/proc/stat`: user, nice, system, irq, softirq), so it includes what happens in softirq and in h2watch itself.\n\n\
+         | streams at once | watched by | requests/s | ratio | CPU s | ratio |\n|---|---|---|---|---|---|\n{rows}\n\
+         ## Per segment\n\n\
+         From the kernel's BPF run statistics (`kernel.bpf_stats_enabled`), in a run apart because counting costs time \
+         itself. A run is one segment as the kernel hands it over (with GSO/GRO it may be up to 64 KiB).\n\n\
+         | streams at once | program | runs | ns per run |\n|---|---|---|---|\n{segment_rows}",
+        loads.join(", ")
+    )
+}
+
+/// The middle one; of an even number the mean of the two in the middle; NaN of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        n if n.is_multiple_of(2) => f64::midpoint(values[middle - 1], values[middle]),
+        _ => values[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_ignores_order_and_outliers() {
+        assert!((median(vec![9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(vec![4.0, 1.0, 1000.0, 2.0]) - 3.0).abs() < f64::EPSILON);
+        assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn ratios_are_against_unwatched() {
+        let mut series = Series::new(&Load { port: 1, streams: 16, requests: 10 });
+        series.add(Mode::Unwatched, Measured { requests_per_second: 1000.0, cpu_seconds: 2.0 });
+        series.add(Mode::H2watch, Measured { requests_per_second: 980.0, cpu_seconds: 2.1 });
+        series.add(Mode::Tcpdump, Measured { requests_per_second: 800.0, cpu_seconds: 2.6 });
+        series.segments = Some(vec![("egress".to_owned(), 5, 123.4)]);
+        let text = text(&[series], 1);
+        assert!(text.contains("| 16 | h2watch | 980 | 0.980 | 2.10 | 1.050 |"), "{text}");
+        assert!(text.contains("| 16 | egress | 5 | 123 |"), "{text}");
+    }
+}

