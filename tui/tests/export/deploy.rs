@@ -70,6 +70,18 @@ fn every_alert_has_a_runbook_a_severity_and_a_test() {
     }
 }
 
+#[test]
+fn everything_deployed_names_the_port_of_the_exporter() {
+    let port = h2watch::export::DEFAULT_LISTEN.port().to_string();
+    for file in ["systemd/h2watch.service", "kubernetes/h2watch.yaml", "Dockerfile", "../docs/exporter.md"] {
+        assert!(deploy(file).contains(&port), "{file} does not name {port}");
+    }
+    let typed = ["h2watch", "export", "--all"];
+    let cli = <h2watch::cli::Cli as clap::Parser>::try_parse_from(typed).unwrap();
+    let Some(h2watch::cli::Mode::Export(export)) = cli.mode else { panic!("not the exporter") };
+    assert_eq!(export.listen, h2watch::export::DEFAULT_LISTEN);
+}
+
 /// The anchors that runbook links need are in the document: as a heading or as `<a id=...>`.
 #[test]
 fn runbook_links_lead_somewhere() {
