@@ -76,11 +76,14 @@ impl Script {
         for change in changes {
             self.note(at, change, &mut actions);
         }
+        self.advance(at, &mut actions);
         if at >= self.next_traffic && self.phase != Phase::Over {
             self.next_traffic = at + TRAFFIC_EVERY;
-            actions.push(Action::Say(tell::traffic(at, snapshot, self.plan.unplugged)));
+            // News are enough of a sign of life.
+            if !actions.iter().any(|action| matches!(action, Action::Say(_))) {
+                actions.push(Action::Say(tell::traffic(at, snapshot, self.plan.unplugged)));
+            }
         }
-        self.advance(at, &mut actions);
         actions
     }
 
