@@ -3,7 +3,7 @@
 use crate::direction::{Direction, OTHER_KIND};
 use crate::http2::{Bounds, FrameHeader, Kind, flags};
 use crate::lane::{FOREIGN, FRAMES, OPENING, RECORDS, Sink};
-use crate::slot::{Connection, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN};
+use crate::slot::{Connection, FIRST_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN};
 use crate::streams::{BEGUN, ENDED, RESET};
 
 /// `Sent::signals`: a stream was opened past the slot's thresholds.
@@ -267,6 +267,10 @@ impl Sink for Sent<'_> {
                 connection.first_unanswered_record_ns = self.now_ns;
             }
             self.signals |= SIGNAL_STIRRED;
+            let n = connection.sent.records[3];
+            if n < FIRST_RECORDS as u64 {
+                connection.sent_first_records[n as usize] = length as u16;
+            }
         }
         connection.sent.count_record(content_type, length, self.now_ns);
     }
@@ -332,9 +336,13 @@ impl Sink for Received<'_> {
     #[inline(always)]
     fn record(&mut self, content_type: u8, length: u32, _first: u8) {
         let connection = &mut *self.connection;
+        let n = connection.received.records[3];
         connection.received.count_record(content_type, length, self.now_ns);
         if content_type != APPLICATION_DATA {
             return;
+        }
+        if n < FIRST_RECORDS as u64 {
+            connection.received_first_records[n as usize] = length as u16;
         }
         connection.records_at_last_heard = connection.sent.records[3];
         // With frames of its own the direction is heard frame by frame.

@@ -25,6 +25,7 @@ mod pod;
 pub mod settings;
 pub mod slot;
 pub mod streams;
+pub mod tls;
 pub mod walk;
 
 /// Raised with every change to a type or to the meaning of a field in this crate. The object carries it (`settings`), and

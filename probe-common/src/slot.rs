@@ -1,12 +1,15 @@
 //! One connection: the value of the memory-mapped `SLOTS` array.
 
 use crate::direction::Direction;
-use crate::lane::{Lane, OPENING_PEER, SCANNING};
+use crate::lane::{OPENING_PEER, SCANNING};
 use crate::order::Lanes;
 use crate::streams::Streams;
 
 /// Linux `TASK_COMM_LEN`.
 pub const COMM_LEN: usize = 16;
+
+/// Application data records of each direction whose lengths are kept: the evidence for HTTP/2 is at the beginning.
+pub const FIRST_RECORDS: usize = 12;
 
 /// `transport`: not decided yet.
 pub const TRANSPORT_UNKNOWN: u32 = 0;
@@ -34,9 +37,6 @@ pub struct Slot {
     /// The bytes on the wire, by TCP sequence number.
     pub sent_lanes: Lanes,
     pub received_lanes: Lanes,
-    /// The plaintext of a TLS connection, as the process hands it to its TLS library or gets it from there.
-    pub sent_plain: Lane,
-    pub received_plain: Lane,
 }
 
 impl Slot {
@@ -50,7 +50,6 @@ impl Slot {
         } else {
             self.received_lanes.lanes[0].state = OPENING_PEER;
         }
-        self.received_plain.state = OPENING_PEER;
     }
 }
 
@@ -113,6 +112,15 @@ pub struct Connection {
     /// 1 after the ring until the peer is heard.
     pub rung: u32,
 
+    /// TLS: votes for the object that the connection's plaintext comes from (`tls`).
+    pub tls_votes: u32,
+    /// TLS: stream offsets up to which the first record of each direction reaches; 0 while unknown.
+    pub sent_hello_end: u32,
+    pub received_hello_end: u32,
+    pub pad0: u32,
+    /// TLS: payload lengths of the first application data records, 0 behind the last.
+    pub sent_first_records: [u16; FIRST_RECORDS],
+    pub received_first_records: [u16; FIRST_RECORDS],
     /// 1 when frames of that direction come from the process's plaintext.
     pub sent_plain_used: u32,
     pub received_plain_used: u32,

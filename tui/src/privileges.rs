@@ -40,6 +40,13 @@ impl Duty {
     }
 }
 
+/// Whether looking into maps by system call is a duty of its own on this kernel (major, minor). Since 5.19 (commit c8644cd0efe7)
+/// an open map is enough, even with `kernel.unprivileged_bpf_disabled`.
+#[must_use]
+pub fn map_calls_need_capability(kernel: (u32, u32)) -> bool {
+    kernel < (5, 19)
+}
+
 /// What several duties need together.
 #[must_use]
 pub fn needed(duties: &[Duty]) -> CapsHashSet {
@@ -129,6 +136,12 @@ pub fn threads_beyond(keep: &CapsHashSet) -> Result<Vec<String>> {
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn only_old_kernels_ask_for_a_capability_to_read_open_maps() {
+        assert!(map_calls_need_capability((5, 10)) && map_calls_need_capability((5, 18)));
+        assert!(!map_calls_need_capability((5, 19)) && !map_calls_need_capability((6, 1)));
+    }
 
     #[test]
     fn reset_alone_needs_net_admin_and_watching_needs_nothing() {

@@ -165,5 +165,9 @@ impl UiState {
             _ => scroll,
         }
         .min(last);
+        if self.screen == Screen::Output && self.scroll == last {
+            // At its end the output is followed as it grows.
+            self.scroll = usize::MAX;
+        }
     }
 }

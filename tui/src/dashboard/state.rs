@@ -4,6 +4,8 @@
 use super::theme::Theme;
 use crate::model::sample::{Cookie, View};
 use crate::model::snapshot::{Connection, Snapshot};
+use crate::verdict::State;
+use std::cmp::Reverse;
 
 /// What fills the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,10 +114,18 @@ impl UiState {
         }
     }
 
-    /// The connections that pass the filter, in the snapshot's order: most severe first.
+    /// The connections that pass the filter: stalled ones first, most severe first, then the oldest first. Other states
+    /// do not count: they change with every request, and rows that jump cannot be read.
     pub(super) fn rows<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Connection> {
         let words: Vec<_> = self.filter.split_whitespace().map(str::to_lowercase).collect();
-        snapshot.connections.iter().filter(|connection| matches(connection, &words)).collect()
+        let mut rows: Vec<_> =
+            snapshot.connections.iter().filter(|connection| matches(connection, &words)).collect();
+        rows.sort_by_key(|connection| {
+            let verdict = &connection.verdict;
+            let stalled = (verdict.state == State::Stalled).then_some(verdict.severity);
+            (Reverse(stalled), connection.reading.opened_ns)
+        });
+        rows
     }
 
     /// The selected row and its connection. Nothing selected yet: the first, which is the most severe.

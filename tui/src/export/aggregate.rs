@@ -9,7 +9,6 @@ use crate::model::snapshot::{Change, Connection, Snapshot};
 use crate::verdict::{Cause, State};
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// How many values the open-ended labels may have.
@@ -41,7 +40,10 @@ pub(super) const STALL_BUCKETS: [f64; 11] = [0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 30.0
 
 #[derive(Debug)]
 pub(super) struct Aggregate {
-    pub(super) groups: BTreeMap<Arc<GroupKey>, Group>,
+    groups: HashMap<GroupId, Group>,
+    /// In the order of the exposition. Connections remember the number: comparing labels for each would be slow.
+    ids: BTreeMap<GroupKey, GroupId>,
+    next_id: GroupId,
     seen: HashMap<Cookie, Seen>,
     pub(super) workloads: Limit<Workload>,
     pub(super) destinations: Limit<String>,
@@ -54,10 +56,13 @@ pub(super) struct Aggregate {
     round: u64,
 }
 
+/// Never given twice: a number whose group is gone finds nothing.
+type GroupId = u64;
+
 /// What is remembered of one connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Seen {
-    key: Arc<GroupKey>,
+    group: GroupId,
     counted: Counted,
     /// The server name was known when the key was made.
     named: bool,
@@ -69,7 +74,9 @@ impl Aggregate {
     pub(super) fn new(limits: LabelLimits) -> Self {
         let durations = Cause::ALL.map(|_| HistogramWithExemplars::new(STALL_BUCKETS.into_iter()));
         Self {
-            groups: BTreeMap::new(),
+            groups: HashMap::new(),
+            ids: BTreeMap::new(),
+            next_id: 0,
             seen: HashMap::new(),
             workloads: Limit::new(limits.workloads),
             destinations: Limit::new(limits.destinations),
@@ -86,14 +93,11 @@ impl Aggregate {
         let time = wall_clock(snapshot.unix_ns);
         self.round += 1;
         self.begin();
-        // Twice through the connections: those with a place keep it before newcomers ask for one.
+        // Those with a place keep it before newcomers ask for one.
+        self.keep_places(snapshot);
         for connection in &snapshot.connections {
-            self.keep_place(connection, snapshot.now_ns);
-        }
-        for connection in &snapshot.connections {
-            let key = self.place(connection, snapshot.now_ns);
-            self.add(connection, &key, snapshot.now_ns, time);
-            if let Some(group) = self.groups.get_mut(&key) {
+            let id = self.place(connection, snapshot.now_ns);
+            if let Some(group) = self.add(connection, id, snapshot.now_ns, time) {
                 group.gauge(connection, snapshot.now_ns);
             }
         }
@@ -111,28 +115,38 @@ impl Aggregate {
         self.destinations.begin();
     }
 
-    fn keep_place(&mut self, connection: &Connection, now_ns: Nanos) {
-        if let Some(seen) = self.seen.get(&connection.reading.id) {
-            let stalled = connection.verdict.state == State::Stalled;
-            self.workloads.count(&seen.key.workload, stalled, now_ns);
-            self.destinations.count(&seen.key.destination, stalled, now_ns);
+    fn keep_places(&mut self, snapshot: &Snapshot) {
+        for connection in &snapshot.connections {
+            let seen = self.seen.get(&connection.reading.id);
+            if let Some(group) = seen.and_then(|seen| self.groups.get_mut(&seen.group)) {
+                group.kept.open += 1;
+                group.kept.stalled += u64::from(connection.verdict.state == State::Stalled);
+            }
+        }
+        for (key, id) in &self.ids {
+            let Some(group) = self.groups.get_mut(id) else { continue };
+            let kept = std::mem::take(&mut group.kept);
+            self.workloads.count(&key.workload, kept, snapshot.now_ns);
+            self.destinations.count(&key.destination, kept, snapshot.now_ns);
         }
     }
 
     /// The group of a connection: the one it had, unless something about it changed.
-    fn place(&mut self, connection: &Connection, now_ns: Nanos) -> Arc<GroupKey> {
+    fn place(&mut self, connection: &Connection, now_ns: Nanos) -> GroupId {
         let reading = &connection.reading;
         let stalled = connection.verdict.state == State::Stalled;
-        let named = labels::server_name(reading).is_some();
-        if let Some(seen) = self.seen.get(&reading.id) {
-            let other = seen.key.destination == OTHER || seen.key.workload.comm == OTHER;
+        let seen = self.seen.get(&reading.id);
+        if let Some(seen) = seen
+            && let Some(group) = self.groups.get(&seen.group)
+        {
+            let named = labels::server_name(reading).is_some();
             // A stalled connection must not hide in ~other: it asks again.
-            if seen.named == named && !(stalled && other) && self.groups.contains_key(&seen.key) {
-                return Arc::clone(&seen.key);
+            if seen.named == named && !(stalled && group.other) {
+                return seen.group;
             }
         }
-        let known = self.seen.contains_key(&reading.id);
-        self.admit(labels::key(reading), connection, stalled, !known, now_ns)
+        let newcomer = seen.is_none();
+        self.admit(labels::key(reading), connection, stalled, newcomer, now_ns)
     }
 
     fn admit(
@@ -142,12 +156,12 @@ impl Aggregate {
         urgent: bool,
         newcomer: bool,
         now_ns: Nanos,
-    ) -> Arc<GroupKey> {
+    ) -> GroupId {
         match self.workloads.admit(&key.workload, urgent, now_ns) {
             Admission::Placed => {}
             Admission::Replaced(old) => {
                 self.identities.remove(&old);
-                self.groups.retain(|k, _| k.workload != old);
+                self.remove_groups(|key, _| key.workload == old);
             }
             Admission::Full => {
                 self.workloads.overflow += u64::from(newcomer);
@@ -156,21 +170,47 @@ impl Aggregate {
         }
         match self.destinations.admit(&key.destination, urgent, now_ns) {
             Admission::Placed => {}
-            Admission::Replaced(old) => self.groups.retain(|k, _| k.destination != old),
+            Admission::Replaced(old) => self.remove_groups(|key, _| key.destination == old),
             Admission::Full => {
                 self.destinations.overflow += u64::from(newcomer);
                 OTHER.clone_into(&mut key.destination);
             }
         }
         self.identify(&key.workload, connection);
-        if self.groups.len() >= self.max_pairs && !self.groups.contains_key(&key) {
+        if self.ids.len() >= self.max_pairs && !self.ids.contains_key(&key) {
             self.pair_overflow += u64::from(newcomer);
             let workload = Workload { comm: OTHER.to_owned(), container: String::new() };
             key = GroupKey { workload, destination: OTHER.to_owned() };
         }
-        let key = Arc::new(key);
-        self.groups.entry(Arc::clone(&key)).or_default();
-        key
+        self.group(key)
+    }
+
+    /// The number of a group, which is made if need be.
+    fn group(&mut self, key: GroupKey) -> GroupId {
+        if let Some(id) = self.ids.get(&key) {
+            return *id;
+        }
+        self.next_id += 1;
+        let other = key.destination == OTHER || key.workload.comm == OTHER;
+        self.groups.insert(self.next_id, Group { other, ..Group::default() });
+        self.ids.insert(key, self.next_id);
+        self.next_id
+    }
+
+    fn remove_groups(&mut self, gone: impl Fn(&GroupKey, &Group) -> bool) {
+        let groups = &mut self.groups;
+        self.ids.retain(|key, id| {
+            let keep = groups.get(id).is_some_and(|group| !gone(key, group));
+            if !keep {
+                groups.remove(id);
+            }
+            keep
+        });
+    }
+
+    /// Every group with its labels, in a stable order.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&GroupKey, &Group)> {
+        self.ids.iter().filter_map(|(key, id)| Some((key, self.groups.get(id)?)))
     }
 
     fn identify(&mut self, workload: &Workload, connection: &Connection) {
@@ -184,24 +224,23 @@ impl Aggregate {
     }
 
     /// Counts what the connection added, in its present group, and remembers it for the next snapshot.
-    fn add(&mut self, connection: &Connection, key: &Arc<GroupKey>, now_ns: Nanos, time: Option<SystemTime>) {
+    fn add(
+        &mut self,
+        connection: &Connection,
+        group: GroupId,
+        now_ns: Nanos,
+        time: Option<SystemTime>,
+    ) -> Option<&mut Group> {
+        let seen = self.seen.entry(connection.reading.id).or_default();
         let named = labels::server_name(&connection.reading).is_some();
-        let seen = self.seen.entry(connection.reading.id).or_insert_with(|| Seen {
-            key: Arc::clone(key),
-            counted: Counted::default(),
-            named,
-            cause: None,
-            round: 0,
-        });
-        seen.key = Arc::clone(key);
-        (seen.named, seen.round) = (named, self.round);
+        (seen.group, seen.named, seen.round) = (group, named, self.round);
         if connection.verdict.state == State::Stalled {
             seen.cause = connection.verdict.cause;
         }
-        if let Some(group) = self.groups.get_mut(key) {
-            group.used_ns = now_ns;
-            group.add(connection, &mut seen.counted, time);
-        }
+        let group = self.groups.get_mut(&group)?;
+        group.used_ns = now_ns;
+        group.add(connection, &mut seen.counted, time);
+        Some(group)
     }
 
     fn change(&mut self, change: &Change, now_ns: Nanos, time: Option<SystemTime>) {
@@ -211,8 +250,8 @@ impl Aggregate {
             }
             Change::Recovered { connection, stalled_ns } => self.stall_ended(connection, *stalled_ns, time),
             Change::Closed(connection) => {
-                let key = self.place(connection, now_ns);
-                self.add(connection, &key, now_ns, time);
+                let id = self.place(connection, now_ns);
+                self.add(connection, id, now_ns, time);
                 if let Some(since_ns) = connection.stalled_since_ns {
                     let end_ns = connection.reading.closed_ns.unwrap_or(now_ns);
                     self.stall_ended(connection, end_ns.saturating_sub(since_ns), time);
@@ -235,7 +274,7 @@ impl Aggregate {
     fn expire(&mut self, now_ns: Nanos) {
         self.workloads.expire(now_ns);
         self.destinations.expire(now_ns);
-        self.groups.retain(|_, group| group.used_ns + KEEP_IDLE_NS >= now_ns);
+        self.remove_groups(|_, group| group.used_ns + KEEP_IDLE_NS < now_ns);
         let workloads = &self.workloads;
         self.identities.retain(|workload, _| workloads.contains(workload));
     }
@@ -271,7 +310,8 @@ pub(super) mod tests {
             aggregate.observe(&Snapshot { now_ns, connections, ..Snapshot::default() }, &changes);
             assert_eq!(aggregate.seen.len(), 10, "only the open ones are remembered");
         }
-        let group = aggregate.groups.values().next().unwrap();
-        assert_eq!((aggregate.groups.len(), group.opened), (1, 2000));
+        let opened: Vec<u64> = aggregate.groups().map(|(_, group)| group.opened).collect();
+        assert_eq!(opened, [2000], "one group, and everything is counted");
+        assert_eq!(aggregate.groups.len(), aggregate.ids.len());
     }
 }

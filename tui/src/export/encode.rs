@@ -65,9 +65,8 @@ fn group_labels(key: &GroupKey) -> Labels<'_, 3> {
 }
 
 fn groups(out: &mut Out, aggregate: &Aggregate) -> Result<(), Error> {
-    let groups = &aggregate.groups;
     let mut family = out.family(&metrics::CONNECTIONS)?;
-    for (key, group) in groups {
+    for (key, group) in aggregate.groups() {
         let [comm, container, destination] = group_labels(key);
         for ((transport, view), count) in &group.connections {
             let how = [("transport", transport.as_str()), ("view", view.as_str())];
@@ -76,7 +75,7 @@ fn groups(out: &mut Out, aggregate: &Aggregate) -> Result<(), Error> {
         }
     }
     let mut family = out.family(&metrics::STALLED)?;
-    for (key, group) in groups {
+    for (key, group) in aggregate.groups() {
         let [comm, container, destination] = group_labels(key);
         for cause in Cause::ALL.into_iter().filter(|c| group.seen_causes[cause_index(*c)]) {
             let labels = [comm, container, destination, ("cause", cause.as_str())];
@@ -111,7 +110,7 @@ fn per_group<M: EncodeMetric>(
     value: impl Fn(&Group) -> M,
 ) -> Result<(), Error> {
     let mut family = out.family(metric)?;
-    for (key, group) in &aggregate.groups {
+    for (key, group) in aggregate.groups() {
         family.series(&group_labels(key), &value(group))?;
     }
     Ok(())

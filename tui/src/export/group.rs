@@ -1,5 +1,6 @@
 //! The numbers of one (process, destination) pair: gauges of the present snapshot and counters since it was first seen.
 
+use super::limit::Use;
 use crate::model::sample::{Nanos, Reading, Transport, View};
 use crate::model::snapshot::Connection;
 use crate::verdict::{Cause, State};
@@ -49,7 +50,11 @@ pub(super) struct Counted {
 
 #[derive(Debug, Default)]
 pub(super) struct Group {
+    /// Its labels are the overflow's, at least one of them.
+    pub(super) other: bool,
     // Present snapshot.
+    /// Connections of the last snapshot that are still there.
+    pub(super) kept: Use,
     pub(super) connections: BTreeMap<(Transport, View), u64>,
     pub(super) stalled: [u64; Cause::ALL.len()],
     pub(super) oldest_unanswered_ns: Nanos,

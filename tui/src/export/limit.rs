@@ -25,9 +25,14 @@ pub(super) struct Limit<T> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     used_ns: Nanos,
-    /// Open connections, and the stalled ones among them, counted anew at each snapshot.
-    open: u64,
-    stalled: u64,
+    now: Use,
+}
+
+/// Open connections, and the stalled ones among them, counted anew at each snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Use {
+    pub(super) open: u64,
+    pub(super) stalled: u64,
 }
 
 /// Answer of [`Limit::admit`].
@@ -52,16 +57,16 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
     pub(super) fn begin(&mut self) {
         self.full = [false; 2];
         for place in self.places.values_mut() {
-            (place.open, place.stalled) = (0, 0);
+            place.now = Use::default();
         }
     }
 
-    /// Counts one open connection of a value that has a place.
-    pub(super) fn count(&mut self, value: &T, stalled: bool, now_ns: Nanos) {
-        if let Some(place) = self.places.get_mut(value) {
+    /// Counts connections of a value, if it has a place and there are any.
+    pub(super) fn count(&mut self, value: &T, add: Use, now_ns: Nanos) {
+        if let Some(place) = self.places.get_mut(value).filter(|_| add.open > 0) {
             place.used_ns = now_ns;
-            place.open += 1;
-            place.stalled += u64::from(stalled);
+            place.now.open += add.open;
+            place.now.stalled += add.stalled;
         }
     }
 
@@ -83,7 +88,10 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
             self.places.remove(&victim);
             replaced = Some(victim);
         }
-        self.places.insert(value.clone(), Place { used_ns: now_ns, open: 1, stalled: u64::from(urgent) });
+        self.places.insert(
+            value.clone(),
+            Place { used_ns: now_ns, now: Use { open: 1, stalled: u64::from(urgent) } },
+        );
         replaced.map_or(Admission::Placed, Admission::Replaced)
     }
 
@@ -91,10 +99,10 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
     fn victim(&self, urgent: bool, now_ns: Nanos) -> Option<T> {
         self.places
             .iter()
-            .filter(|(_, place)| place.stalled == 0 && (place.open == 0 || urgent))
+            .filter(|(_, place)| place.now.stalled == 0 && (place.now.open == 0 || urgent))
             // Used in this very snapshot: its connections may not have been counted yet.
             .filter(|(_, place)| urgent || place.used_ns + KEEP_IDLE_NS / 10 < now_ns)
-            .min_by(|(a, x), (b, y)| (x.open, x.used_ns, *a).cmp(&(y.open, y.used_ns, *b)))
+            .min_by(|(a, x), (b, y)| (x.now.open, x.used_ns, *a).cmp(&(y.now.open, y.used_ns, *b)))
             .map(|(value, _)| value.clone())
     }
 
@@ -103,7 +111,7 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
         let idle: Vec<T> = self
             .places
             .iter()
-            .filter(|(_, place)| place.open == 0 && place.used_ns + KEEP_IDLE_NS < now_ns)
+            .filter(|(_, place)| place.now.open == 0 && place.used_ns + KEEP_IDLE_NS < now_ns)
             .map(|(value, _)| value.clone())
             .collect();
         for value in &idle {
@@ -117,6 +125,9 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
 mod tests {
     use super::*;
 
+    const FINE: Use = Use { open: 1, stalled: 0 };
+    const STALLED: Use = Use { open: 1, stalled: 1 };
+
     fn full() -> Limit<&'static str> {
         let mut limit = Limit::new(2);
         assert_eq!(limit.admit(&"a", false, 1), Admission::Placed);
@@ -128,8 +139,8 @@ mod tests {
     fn the_first_ones_keep_their_place_while_they_are_used() {
         let mut limit = full();
         limit.begin();
-        limit.count(&"a", false, KEEP_IDLE_NS);
-        limit.count(&"b", false, KEEP_IDLE_NS);
+        limit.count(&"a", FINE, KEEP_IDLE_NS);
+        limit.count(&"b", FINE, KEEP_IDLE_NS);
         assert_eq!(limit.admit(&"c", false, KEEP_IDLE_NS), Admission::Full);
         assert!(!limit.contains(&"c"));
     }
@@ -138,7 +149,7 @@ mod tests {
     fn a_newcomer_takes_an_idle_place() {
         let mut limit = full();
         limit.begin();
-        limit.count(&"a", false, KEEP_IDLE_NS);
+        limit.count(&"a", FINE, KEEP_IDLE_NS);
         assert_eq!(limit.admit(&"c", false, KEEP_IDLE_NS), Admission::Replaced("b"));
     }
 
@@ -146,9 +157,9 @@ mod tests {
     fn a_stalled_newcomer_takes_the_least_used_place_but_no_stalled_one() {
         let mut limit = full();
         limit.begin();
-        limit.count(&"a", true, 5);
-        limit.count(&"b", false, 5);
-        limit.count(&"b", false, 5);
+        limit.count(&"a", STALLED, 5);
+        limit.count(&"b", FINE, 5);
+        limit.count(&"b", FINE, 5);
         assert_eq!(limit.admit(&"c", true, 5), Admission::Replaced("b"));
         assert_eq!(limit.admit(&"d", true, 5), Admission::Full, "a and c are stalled themselves");
     }
@@ -157,7 +168,7 @@ mod tests {
     fn idle_places_expire() {
         let mut limit = full();
         limit.begin();
-        limit.count(&"a", false, KEEP_IDLE_NS + 2);
+        limit.count(&"a", FINE, KEEP_IDLE_NS + 2);
         assert_eq!(limit.expire(KEEP_IDLE_NS + 2), ["b"]);
         assert!(limit.contains(&"a"));
     }

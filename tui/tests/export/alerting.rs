@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -32,11 +32,11 @@ async fn an_unplugged_connection_pages_in_time_and_resolves() {
     let _alertmanager = start_alertmanager(folder.path(), alertmanager, hook);
     let _prometheus = start_prometheus(folder.path(), prometheus, alertmanager, served.address);
     until_scraped(prometheus, served.address).await;
-    assert!(calls.try_recv().is_err(), "no alert while all is well");
+    assert!(calls.receiver.try_recv().is_err(), "no alert while all is well");
 
     let unplugged = Instant::now();
     dead.send(true).unwrap();
-    let page = next(&mut calls, "H2ConnectionBlackholed", "firing").await;
+    let page = calls.next("H2ConnectionBlackholed", "firing").await;
     let raised = unplugged.elapsed();
     assert!(raised >= FOR && raised <= FOR + SLACK, "raised after {raised:?}");
     let labels = &page["labels"];
@@ -47,11 +47,13 @@ async fn an_unplugged_connection_pages_in_time_and_resolves() {
     assert_eq!(labels["instance"], served.address.to_string());
     assert!(page["annotations"]["runbook_url"].as_str().unwrap().ends_with("docs/verdicts.md#black_hole"));
     // The pool went on feeding it, and that pages too.
-    next(&mut calls, "H2PoolFeedingDeadConnection", "firing").await;
+    calls.next("H2PoolFeedingDeadConnection", "firing").await;
+
+    assert!(exemplars(prometheus).await.contains("\"connection_id\":\"7\""), "scraped as OpenMetrics");
 
     let plugged = Instant::now();
     dead.send(false).unwrap();
-    next(&mut calls, "H2ConnectionBlackholed", "resolved").await;
+    calls.next("H2ConnectionBlackholed", "resolved").await;
     println!("raised {raised:?} after the stall (for {FOR:?}), resolved after {:?}", plugged.elapsed());
     assert!(plugged.elapsed() < Duration::from_secs(15), "resolved after {:?}", plugged.elapsed());
     feeder.abort();
@@ -83,23 +85,33 @@ async fn feed(exporter: Exporter, mut is_dead: watch::Receiver<bool>) {
     }
 }
 
-async fn next(calls: &mut mpsc::UnboundedReceiver<Value>, name: &str, status: &str) -> Value {
-    let wanted = async {
-        loop {
-            let alert = calls.recv().await.expect("the webhook lives");
-            if alert["labels"]["alertname"] == name && alert["status"] == status {
-                return alert;
+/// The calls of the webhook. Those that were not waited for yet are kept: which of two alerts comes first is nobody's promise.
+struct Calls {
+    receiver: mpsc::UnboundedReceiver<Value>,
+    kept: Vec<Value>,
+}
+
+impl Calls {
+    async fn next(&mut self, name: &str, status: &str) -> Value {
+        let wanted = |alert: &Value| alert["labels"]["alertname"] == name && alert["status"] == status;
+        let search = async {
+            loop {
+                if let Some(at) = self.kept.iter().position(wanted) {
+                    return self.kept.remove(at);
+                }
+                self.kept.push(self.receiver.recv().await.expect("the webhook lives"));
             }
-        }
-    };
-    timeout(Duration::from_secs(120), wanted).await.unwrap_or_else(|_| panic!("{name} never was {status}"))
+        };
+        let found = timeout(Duration::from_secs(120), search).await;
+        found.unwrap_or_else(|_| panic!("{name} never was {status}; other calls: {:#?}", self.kept))
+    }
 }
 
 /// Receives what Alertmanager posts: one alert at a time into the channel.
-async fn webhook() -> (SocketAddr, mpsc::UnboundedReceiver<Value>) {
+async fn webhook() -> (SocketAddr, Calls) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (send, receive) = mpsc::unbounded_channel();
+    let (send, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let send = send.clone();
@@ -115,7 +127,7 @@ async fn webhook() -> (SocketAddr, mpsc::UnboundedReceiver<Value>) {
             });
         }
     });
-    (address, receive)
+    (address, Calls { receiver, kept: Vec::new() })
 }
 
 async fn posted(stream: &mut TcpStream) -> Option<Vec<u8>> {
@@ -185,7 +197,19 @@ fn spawn(command: &mut Command, log: &Path) -> Child {
     })
 }
 
-/// Waits until Prometheus has scraped the exporter as OpenMetrics without an error.
+/// The exemplars that Prometheus kept of the damage counter, as JSON.
+async fn exemplars(prometheus: u16) -> String {
+    let address = SocketAddr::from(([127, 0, 0, 1], prometheus));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let query = format!(
+        "/api/v1/query_exemplars?query=h2watch_streams_opened_while_stalled_total&start={}&end={}",
+        now - 600,
+        now + 600
+    );
+    crate::client::get(address, &query).await.body
+}
+
+/// Waits until Prometheus has scraped the exporter without an error.
 async fn until_scraped(prometheus: u16, exporter: SocketAddr) {
     let address = SocketAddr::from(([127, 0, 0, 1], prometheus));
     let query = format!("/api/v1/query?query=up%7Binstance%3D%22{exporter}%22%7D%3D%3D1");

@@ -45,6 +45,29 @@ fn when_the_selected_connection_goes_its_row_stays() {
 }
 
 #[test]
+fn rows_move_for_a_stall_and_not_for_a_request() {
+    let at = |id, opened_s: u64, cause: Option<Cause>| {
+        let mut connection = match cause {
+            Some(cause) => fixture::stalled(id, cause, 9 * SECOND, 4),
+            None => fixture::idle(id, 9, "client", "10.0.0.1:80"),
+        };
+        connection.reading.opened_ns = opened_s * SECOND;
+        connection
+    };
+    let mut busy = at(3, 30, None);
+    busy.verdict.state = h2watch::verdict::State::Waiting;
+    let worst = at(4, 40, Some(Cause::BlackHole));
+    let all = fixture::snapshot(vec![busy, at(1, 10, None), at(2, 20, Some(Cause::HungServer)), worst]);
+    let mut ui = ui((80, 24));
+    let mut order = vec![ui.selected_id(&all)];
+    for _ in 1..4 {
+        press(&mut ui, "j", &all);
+        order.push(ui.selected_id(&all));
+    }
+    assert_eq!(order, [Some(4), Some(2), Some(1), Some(3)]);
+}
+
+#[test]
 fn selection_stops_at_both_ends() {
     let (mut ui, all) = (ui((80, 24)), of(&[1, 2, 3]));
     press(&mut ui, "kkk", &all);
@@ -134,4 +157,25 @@ fn a_key_clears_the_message() {
     assert!(ui.message.as_ref().is_some_and(|message| message.bad));
     press(&mut ui, "j", &all);
     assert_eq!(ui.message, None);
+}
+
+#[test]
+fn at_its_end_the_output_is_followed_and_above_it_stands_still() {
+    let (mut ui, all) = (ui((80, 24)), of(&[1]));
+    let line = |n: usize| format!("line {n}");
+    ui.output = Some((0..100).map(line).collect());
+    let last_shown = |ui: &UiState| {
+        let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| h2watch::dashboard::draw(frame, &all, ui)).unwrap();
+        let cells = terminal.backend().buffer().content();
+        cells[22 * 80..22 * 80 + 8].iter().map(|cell| cell.symbol()).collect::<String>()
+    };
+    press(&mut ui, "o", &all);
+    assert_eq!(last_shown(&ui), "line 99 ");
+    press(&mut ui, "kj", &all);
+    ui.output.as_mut().unwrap().push(line(100));
+    assert_eq!(last_shown(&ui), "line 100", "followed");
+    press(&mut ui, "k", &all);
+    ui.output.as_mut().unwrap().push(line(101));
+    assert_eq!(last_shown(&ui), "line 99 ", "read by somebody");
 }

@@ -29,11 +29,10 @@ pub(super) const ALL: [Check; 3] = [
 /// What this kernel cannot do is said there; only "could not tell" is a failure.
 fn doctor() -> Result<String> {
     let output = Command::new(H2WATCH).arg("doctor").output().context("cannot start h2watch")?;
-    say::line(&format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    ));
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    say::line(said.trim_end());
+    ensure!(!said.trim().is_empty(), "doctor said nothing");
     match output.status.code() {
         Some(status @ 0..=1) => Ok(format!("exit status {status}")),
         _ => bail!("{}", output.status),

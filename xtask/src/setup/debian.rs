@@ -47,6 +47,9 @@ pub(super) const BENCH: [Need; 4] = [
     Need("bpftool", Some("bpftool")),
 ];
 
+pub(super) const DEPLOY: [Need; 2] =
+    [Need("prometheus", Some("promtool")), Need("prometheus-alertmanager", Some("prometheus-alertmanager"))];
+
 /// The compiler with its precompiled `core`, and what linking bpf-linker needs.
 pub(super) const BPF: [Need; 9] = [
     Need("rustc-web", None),

@@ -36,10 +36,12 @@ pub(crate) enum Part {
     Vm,
     /// Load generator and server of the benchmark
     Bench,
+    /// Prometheus and Alertmanager, for the exporter's long tests
+    Deploy,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Clients, Self::Bpf, Self::Deny, Self::Vm, Self::Bench];
+    const ALL: [Self; 6] = [Self::Clients, Self::Bpf, Self::Deny, Self::Vm, Self::Bench, Self::Deploy];
 
     fn set_up(self) -> Result<()> {
         match self {
@@ -48,6 +50,7 @@ impl Part {
             Self::Deny => deny::set_up(),
             Self::Vm => debian::install(&debian::VM),
             Self::Bench => debian::install(&debian::BENCH),
+            Self::Deploy => debian::install(&debian::DEPLOY),
         }
     }
 }

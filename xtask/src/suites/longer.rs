@@ -30,26 +30,31 @@ struct Suite {
 }
 
 enum How {
-    /// Ignored tests of `tui/tests` below this module path.
-    Ignored(&'static str),
+    /// Ignored tests of `tui/tests` with one of these in their module path.
+    Ignored(&'static [&'static str]),
     /// The pure code of probe-common under many more random cases, optimised.
     Properties,
     /// Every kernel, in virtual machines.
     Kernels(&'static str),
 }
 
-const SUITES: [Suite; 5] = [
+const SUITES: [Suite; 6] = [
     Suite {
         name: "faults",
         what: "every cause, produced for real and told apart",
-        how: How::Ignored("faults::"),
+        how: How::Ignored(&["faults::"]),
     },
     Suite {
         name: "quiet",
         what: "idle, long poll, quiet stream: no flag in a long time",
-        how: How::Ignored("quiet::"),
+        how: How::Ignored(&["quiet::"]),
     },
-    Suite { name: "soak", what: "hours of traffic: exact counts, no growth", how: How::Ignored("soak::") },
+    Suite { name: "soak", what: "hours of traffic: exact counts, no growth", how: How::Ignored(&["soak::"]) },
+    Suite {
+        name: "deploy",
+        what: "the exporter under a real Prometheus and Alertmanager",
+        how: How::Ignored(&["promtool::", "alerting::"]),
+    },
     Suite { name: "fuzz", what: "the frame walker under many random splits", how: How::Properties },
     Suite {
         name: "kernels",
@@ -68,6 +73,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Ignored because they are no tests: what tests start as a process of their own, and what draws pictures for the README.
+const NO_TESTS: [&str; 3] = ["roles::", "terminal::child", "page::screenshots"];
+
+/// Whether an ignored test runs somewhere else. One that does not would be a test that nobody ever runs.
+pub(super) fn covers(ignored_test: &str) -> bool {
+    let in_one_of = |paths: &[&str]| paths.iter().any(|path| ignored_test.contains(path));
+    let of_suite = |suite: &Suite| matches!(suite.how, How::Ignored(modules) if in_one_of(modules));
+    in_one_of(&NO_TESTS) || SUITES.iter().any(of_suite)
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Suite>> {
@@ -93,12 +108,16 @@ impl Suite {
 
     fn counts(&self) -> Result<Counts> {
         match self.how {
-            How::Ignored(module) => {
+            How::Ignored(modules) => {
                 setup::require(Part::Clients)?;
+                if self.name == "deploy" {
+                    setup::require(Part::Deploy)?;
+                }
                 refuse_without_root()?;
-                let tests =
-                    ["--package", "h2watch", "--test", "*", module, "--", "--ignored", "--test-threads=1"];
-                cargo_test::run(cargo_test_of(&tests))
+                let mut tests = cargo_test_of(&["--package", "h2watch", "--test", "*", "--"]);
+                tests.args(["--ignored", "--test-threads=1"]);
+                tests.args(modules);
+                cargo_test::run(tests)
             }
             How::Properties => {
                 let mut tests = cargo_test_of(&["--package", "probe-common", "--release"]);
@@ -120,6 +139,12 @@ impl Suite {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ignored_test_of_no_suite_is_noticed() {
+        assert!(covers("quiet::long_poll") && covers("roles::play"));
+        assert!(!covers("counts::exact"));
+    }
 
     #[test]
     fn a_suite_is_found_by_its_name_and_an_unknown_one_lists_the_others() {

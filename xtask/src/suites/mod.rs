@@ -24,7 +24,21 @@ pub(crate) fn test() -> Result<()> {
     let mut counts = cargo_test::run(cargo_test_of(&["--workspace", "--lib", "--bins"]))?;
     counts.add(&cargo_test::run(cargo_test_of(&["--workspace", "--doc"]))?);
     counts.add(&cargo_test::run(kernel_tests())?);
+    nothing_skipped()?;
     conclude("test", &counts, started)
+}
+
+/// Every ignored test belongs to a suite of `accept`.
+fn nothing_skipped() -> Result<()> {
+    let mut list =
+        cargo_test_of(&["--quiet", "--package", "h2watch", "--test", "*", "--", "--list", "--ignored"]);
+    let listed = command::output(&mut list)?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let skipped: Vec<&str> = names.filter(|name| !longer::covers(name)).collect();
+    if !skipped.is_empty() {
+        bail!("ignored, and in no suite of `cargo xtask accept`: {}", skipped.join(", "));
+    }
+    Ok(())
 }
 
 /// The kernel tests with another object than the committed one.

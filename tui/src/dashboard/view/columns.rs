@@ -149,7 +149,10 @@ impl Layout {
             _ => column.fixed_width().unwrap_or_else(|| widest(column)),
         };
         let mut chosen: Vec<(Column, usize)> = ALWAYS.map(|column| (column, least(column))).into();
-        let mut room = width.saturating_sub(chosen.iter().map(|(_, width)| width + gap).sum::<usize>());
+        // Neither the mark nor the last column needs a whole gap.
+        let spare = gap + gap - 1;
+        let mut room =
+            (width + spare).saturating_sub(chosen.iter().map(|(_, width)| width + gap).sum::<usize>());
         for column in OPTIONAL {
             let least = least(column);
             if least + gap > room {

@@ -51,9 +51,15 @@ fn streams(connection: &Connection) -> String {
         parts.push(format!("{about}{} without an answer", count(streams.without_answer)));
     }
     parts.push(format!("{} opened ({})", count(streams.opened), rate(connection.streams_per_s)));
-    parts.push(format!("{} reset by the client", count(sent.resets)));
-    parts.push(format!("{} abandoned", count(streams.abandoned)));
-    parts.push(format!("damage {} in {}", count(connection.damage), counted(connection.stalls, "stall")));
+    // What never happened is left out: none of these is missed when it is not there.
+    for (n, what) in [(sent.resets, "reset by the client"), (streams.abandoned, "abandoned")] {
+        if n > 0 {
+            parts.push(format!("{} {what}", count(n)));
+        }
+    }
+    if connection.stalls > 0 {
+        parts.push(format!("damage {} in {}", count(connection.damage), counted(connection.stalls, "stall")));
+    }
     parts.join(" · ")
 }
 
@@ -135,7 +141,7 @@ fn flow(reading: &Reading, now_ns: Nanos) -> Option<Fact> {
     };
     let update = ago(reading.received.last_window_update_ns, now_ns);
     let text =
-        format!("connection window: {left} · {} of DATA sent · WINDOW_UPDATE received {update}", bytes(used));
+        format!("connection window: {left} · {} of DATA sent · last WINDOW_UPDATE {update}", bytes(used));
     Some(("flow", text))
 }
 

@@ -58,15 +58,21 @@ fn totals<'a>(snapshot: &Snapshot, ui: &UiState, width: usize) -> Line<'a> {
     let theme = &ui.theme;
     let news = |n: u64, style: Style| if n > 0 { style } else { theme.quiet };
     let mut left = vec![Span::raw(" ")];
+    if snapshot.connections.is_empty() {
+        left.push(Span::styled("no connections  ", theme.quiet));
+    }
     for (state, style) in [
         (State::Stalled, stall_style(snapshot, ui)),
         (State::Waiting, theme.waiting),
         (State::Healthy, theme.healthy),
         (State::Idle, theme.quiet),
     ] {
+        // States that no connection is in are left out: the word `stalled` is on the screen only when it is true.
         let n = snapshot.connections.iter().filter(|c| c.verdict.state == state).count() as u64;
-        left.push(Span::styled(format!("{} {}", count(n), state.as_str()), news(n, style)));
-        left.push(Span::raw("  "));
+        if n > 0 {
+            left.push(Span::styled(format!("{} {}", count(n), state.as_str()), style));
+            left.push(Span::raw("  "));
+        }
     }
     let (damage, losses) = (snapshot.totals.damage, snapshot.losses.total());
     let right = vec![

@@ -1,11 +1,14 @@
 //! Below the table: why the selected connection is what it is, when that ends, and what would fix it.
 
 use super::super::state::UiState;
+use super::facts;
 use super::text::{fact, wrap};
 use crate::human::{fit, peer, process};
 use crate::model::snapshot::Snapshot;
+use crate::verdict::State;
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Line;
 
 /// A rule, three lines of evidence, the end, the fix.
@@ -21,6 +24,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, ui: &
     let style = ui.theme.verdict(verdict);
     let evidence = wrap(&verdict.evidence, width.saturating_sub(2));
     lines.extend(evidence.into_iter().take(3).map(|text| Line::styled(format!(" {text}"), style)));
+    if verdict.state != State::Stalled {
+        // Nothing has to be explained: then the first facts are worth more than an empty place.
+        for (label, text) in facts::live(connection, snapshot.now_ns).into_iter().take(2) {
+            lines.extend(fact(&ui.theme, label, &text, Style::new(), width));
+        }
+    }
     if let Some(text) = &verdict.gives_up {
         lines.extend(fact(&ui.theme, "gives up", text, ui.theme.strong, width));
     }

@@ -21,7 +21,7 @@ pub const RULE: Rule = Rule {
 
 fn examine(case: &Case<'_>) -> Finding {
     let Some(start) = case.silence.start_ns() else { return Finding::No };
-    let acked_since = case.reading.received.last_ack_ns.is_some_and(|at| at >= start);
+    let acked_since = case.reading.received.last_ack_ns.is_some_and(|at| at > start);
     match case.tcp() {
         Some(tcp) if tcp.snd_wnd == 0 => Finding::No,
         Some(tcp) if tcp.unacked == 0 && tcp.notsent_bytes == 0 => Finding::Explains,

@@ -1,6 +1,6 @@
 //! Healthy clients: ten simulated minutes each with default settings, no stall told.
 
-use super::Scene;
+use super::stage::Scene;
 use crate::model::sample::TcpFacts;
 use crate::model::staged::{Staged, quiet_tcp};
 use crate::verdict::{StallAfter, State};

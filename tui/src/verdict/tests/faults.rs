@@ -1,39 +1,11 @@
 //! Each fault gets its cause.
 
-use super::{Scene, ns};
+use super::stage::{Scene, cut, dead_path, hung, ns, shut, stopped_server};
 use crate::model::sample::{Goaway, Settings, TcpFacts};
 use crate::model::snapshot::Change;
 use crate::model::staged::{Staged, quiet_tcp};
 use crate::verdict::{Cause, Severity, StallAfter, State};
 use std::time::Duration;
-
-/// TCP on a dead path `ms` after the data was sent: RTO 200 ms, doubled at each expiry.
-fn dead_path(ms: u64) -> TcpFacts {
-    let mut expiry = 200;
-    let mut backoff = 0;
-    while ms >= expiry {
-        backoff += 1;
-        expiry += 200 << backoff;
-    }
-    TcpFacts {
-        unacked: 5,
-        backoff,
-        retransmits: u32::from(backoff),
-        rto_us: 200_000 << backoff,
-        timer: 1,
-        timer_expires_ms: (expiry - ms) as u32,
-        last_ack_received_ms: ms as u32,
-        last_data_received_ms: ms as u32,
-        ..quiet_tcp()
-    }
-}
-
-/// Streams go on being opened, on a path that is dead from the first moment on.
-fn cut(scene: &mut Scene, ms: u64) {
-    scene.run(ms, |c, passed| {
-        c.open(2).tcp(dead_path(passed - 250));
-    });
-}
 
 #[test]
 fn a_dead_path_is_a_black_hole_within_two_seconds() {
@@ -106,13 +78,6 @@ fn the_sentence_says_which_direction_has_evidence() {
     );
 }
 
-fn stopped_server(scene: &mut Scene, ms: u64) {
-    scene.run(ms, |c, _| {
-        c.open(1).tcp(TcpFacts { last_ack_received_ms: 20, ..quiet_tcp() });
-        c.reading.received.last_ack_ns = Some(ns(c.now_ms));
-    });
-}
-
 #[test]
 fn a_stopped_server_is_a_silent_peer_after_stall_after() {
     let mut scene = Scene::fixed();
@@ -170,19 +135,6 @@ fn a_server_that_never_said_anything_gets_ten_seconds() {
     assert!(scene.evidence().ends_with("not even the server's SETTINGS came"), "{}", scene.evidence());
 }
 
-/// A client that PINGs after each stream that it gives up, and a peer that only answers PINGs.
-fn hung(scene: &mut Scene, ms: u64) {
-    scene.run(ms, |c, passed| {
-        c.open(1);
-        if passed % 1_000 == 0 {
-            c.abandon(4);
-            c.reading.sent.pings += 1;
-            c.reading.sent.last_ping_ns = Some(ns(c.now_ms));
-            c.ping_ack();
-        }
-    });
-}
-
 #[test]
 fn pings_answered_and_streams_not_is_a_hung_server() {
     for mut scene in [Scene::auto(), Scene::fixed()] {
@@ -222,13 +174,7 @@ fn a_server_that_does_not_read_closes_its_window() {
         let after = if matches!(scene.model.policy().stall_after, StallAfter::Auto) { 10_000 } else { 3_000 };
         scene.busy(1_000);
         let start = scene.c.now_ms;
-        scene.c.open(1);
-        scene.c.reading.received.zero_window_ns = Some(ns(start));
-        scene.run(15_000, |c, _| {
-            let facts =
-                TcpFacts { snd_wnd: 0, send_queue: 120_000, notsent_bytes: 120_000, timer: 4, ..quiet_tcp() };
-            c.tcp(facts);
-        });
+        shut(&mut scene, 15_000);
         assert_eq!(scene.stalled_at(), Some(start + after));
         assert_eq!(scene.causes(), [Cause::PeerWindowClosed]);
         assert!(scene.evidence().contains("120000 bytes wait in the send queue"), "{}", scene.evidence());

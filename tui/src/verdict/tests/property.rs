@@ -1,6 +1,6 @@
 //! Whatever happens: no panic, a cause exactly when stalled, a deadline in the future, causes that settle.
 
-use super::{Scene, ns};
+use super::stage::{Scene, ns};
 use crate::model::sample::{Goaway, TcpFacts};
 use crate::model::staged::{Staged, quiet_tcp};
 use crate::verdict::{StallAfter, State};

@@ -1,0 +1,131 @@
+//! What this host allows.
+
+use std::time::Duration;
+
+use super::Finding;
+use crate::diag::Namespaces;
+use crate::privileges;
+use crate::probe::{Object, Probe, Scope, Setup, provenance};
+use crate::reset::kill;
+use crate::target::cgroup::{Hierarchy, OwnCgroup};
+
+/// What watching needs, see `capabilities(7)`.
+const NEEDED: [&str; 4] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON", "CAP_SYS_PTRACE"];
+
+/// All checks, in the order in which watching needs them.
+pub(super) fn examine() -> Vec<Finding> {
+    let mut findings = vec![kernel(), rights()];
+    match Hierarchy::find_mount() {
+        Ok(hierarchy) => {
+            findings.push(Finding::pass("cgroup v2", format!("mounted at {}", hierarchy.mount().display())));
+            findings.extend(probe(&hierarchy));
+        }
+        Err(error) => findings.push(Finding::fail("cgroup v2", "not mounted", format!("{error:#}"))),
+    }
+    findings.push(sockets());
+    findings.push(lockdown());
+    findings
+}
+
+fn kernel() -> Finding {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy().into_owned();
+    let text = format!("Linux {release} on {}", uname.machine().to_string_lossy());
+    match version(&release) {
+        Some(version) if version < (5, 10) => {
+            Finding::fail("kernel", text, "Linux 5.10 is the oldest that h2watch supports: see docs/requirements.md")
+        }
+        _ => Finding::pass("kernel", text),
+    }
+}
+
+/// Major and minor number of a release such as `6.12.7-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn rights() -> Finding {
+    let held = match privileges::held() {
+        Ok(held) => held,
+        Err(error) => return Finding::fail("rights", format!("{error:#}"), "run it as root"),
+    };
+    let missing: Vec<&str> =
+        NEEDED.into_iter().filter(|name| !held.effective.iter().any(|capability| capability == name)).collect();
+    let details = vec![format!("effective: {}", held.effective.join(" "))];
+    if missing.is_empty() {
+        return Finding::pass("rights", format!("{} are held", NEEDED.join(", "))).with_details(details);
+    }
+    Finding::fail("rights", format!("{} missing", missing.join(", ")), "run it with sudo").with_details(details)
+}
+
+/// Loads the probe and attaches it to a cgroup without processes.
+fn probe(hierarchy: &Hierarchy) -> Vec<Finding> {
+    let object = match Object::find() {
+        Ok(object) => object,
+        Err(error) => return vec![Finding::fail("probe", format!("{error:#}"), "use an unmodified release")],
+    };
+    let setup =
+        Setup { max_connections: 8, scope: Scope::Cgroup, ring_after: Duration::from_secs(3), ring_min_streams: 2 };
+    let mut probe = match Probe::load(&object, &setup) {
+        Ok(probe) => probe,
+        Err(error) => {
+            let advice = "H2WATCH_VERIFIER_LOG=1 shows the verifier's whole log; please report it";
+            return vec![Finding::fail("probe", format!("{error:#}"), advice)];
+        }
+    };
+    let details = provenance().lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    let loaded = Finding::pass("probe", format!("the object ({}) is accepted by this kernel", object.source));
+    let mut findings = vec![loaded.with_details(details)];
+    for degradation in probe.degradations() {
+        findings.push(Finding::warn("walker", degradation.clone(), "Linux 5.17 or newer has no such limit"));
+    }
+    let attached = OwnCgroup::create(hierarchy).and_then(|cgroup| probe.attach(cgroup.path()));
+    findings.push(match attached {
+        Ok(()) => Finding::pass("attach", "cgroup_skb, connect and sock_release hooks attach"),
+        Err(error) => Finding::fail("attach", format!("{error:#}"), "is the cgroup hierarchy writable here?"),
+    });
+    findings
+}
+
+/// sock_diag, and SOCK_DESTROY on a socket of our own.
+fn sockets() -> Finding {
+    let mut namespaces = Namespaces::default();
+    let own = std::process::id();
+    if let Err(error) = namespaces.of_pid(own) {
+        let advice = "without sock_diag causes cannot be told and open connections are not found: CONFIG_INET_DIAG";
+        return Finding::warn("sock_diag", format!("{error:#}"), advice);
+    }
+    match kill::check(&mut namespaces, &[own]) {
+        Ok(()) => Finding::pass("sock_diag", "TCP facts can be read and sockets can be reset (SOCK_DESTROY)"),
+        Err(error) => {
+            Finding::warn("reset", format!("{error:#}"), "--reset needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY")
+        }
+    }
+}
+
+fn lockdown() -> Finding {
+    let text = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let mode = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
+    match mode {
+        Some("confidentiality") => Finding::warn(
+            "lockdown",
+            "confidentiality: the kernel lets no program read a process's memory",
+            "TLS connections are seen as records only",
+        ),
+        Some(mode) => Finding::pass("lockdown", format!("{mode}: no limit for h2watch")),
+        None => Finding::pass("lockdown", "not in force, or securityfs is not mounted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read_as_distributions_write_them() {
+        assert_eq!(version("5.10.0-46-cloud-amd64"), Some((5, 10)));
+        assert_eq!(version("6.18.44-fc"), Some((6, 18)));
+        assert_eq!(version("rolling"), None);
+    }
+}
