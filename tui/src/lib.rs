@@ -17,7 +17,6 @@ pub mod probe;
 pub mod record;
 pub mod target;
 pub mod tls;
-pub mod target;
 pub mod verdict;
 
 pub mod dashboard;
