@@ -3,7 +3,9 @@
 use crate::direction::{Direction, OTHER_KIND};
 use crate::http2::{Bounds, FrameHeader, Kind, flags};
 use crate::lane::{FOREIGN, FRAMES, OPENING, RECORDS, Sink};
-use crate::slot::{Connection, FIRST_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN};
+use crate::slot::{
+    Connection, FIRST_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN,
+};
 use crate::streams::{BEGUN, ENDED, RESET};
 
 /// `Sent::signals`: a stream was opened past the slot's thresholds.

@@ -176,7 +176,10 @@ impl Task {
         let mut i = 0;
         while i < RECENT {
             let candidate = &mut self.recent[i];
-            if candidate.object == object && candidate.length <= MAX_PLAINTEXT && record_fits(candidate.length, payload) {
+            if candidate.object == object
+                && candidate.length <= MAX_PLAINTEXT
+                && record_fits(candidate.length, payload)
+            {
                 candidate.length = 0;
                 return;
             }
@@ -214,7 +217,8 @@ impl Object {
     #[inline(always)]
     pub fn begin_write(&mut self, head: &[u8; 16], length: u32) -> bool {
         let at_boundary = self.sent.left == 0 && self.sent.have == 0;
-        let preface = head[0] == b'P' && head[1] == b'R' && head[2] == b'I' && head[3] == b' ' && head[4] == b'*';
+        let preface =
+            head[0] == b'P' && head[1] == b'R' && head[2] == b'I' && head[3] == b' ' && head[4] == b'*';
         if preface && (self.state != HTTP2 || at_boundary) {
             self.restart();
             self.state = HTTP2;

@@ -81,4 +81,4 @@ static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 /// Read by the loader before anything is loaded.
 #[unsafe(link_section = "h2watch.abi")]
 #[unsafe(no_mangle)]
-static ABI: [u8; 4] = probe_common::ABI_VERSION.to_le_bytes();
+static ABI: [u32; 10] = probe_common::ABI;

@@ -29,6 +29,7 @@ pub struct Cli {
 
 /// Everything but watching.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub enum Mode {
     /// Look once, for scripts: exit status 0 healthy, 1 stalled, 2 could not tell.
     Check(Check),
@@ -53,9 +54,9 @@ pub struct Selector {
     /// Watch every process with this name (Linux `comm`), also those that start later.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["cgroup", "all", "pids"])]
     pub comm: Option<String>,
-    /// Watch a cgroup: a path below the cgroup v2 mount.
-    #[arg(long, value_name = "PATH", conflicts_with = "all")]
-    pub cgroup: Option<PathBuf>,
+    /// Watch a cgroup: a path below the cgroup v2 mount, a systemd unit, or a container id.
+    #[arg(long, value_name = "PATH|UNIT|ID", conflicts_with = "all")]
+    pub cgroup: Option<String>,
     /// Watch the whole host (attaches to the root cgroup).
     #[arg(long)]
     pub all: bool,

@@ -9,14 +9,15 @@
 //!                                      (a recording)                                       └─> reset/      SOCK_DESTROY
 //! ```
 //!
-//! Modules are listed in the order of that flow.
+//! Modules are listed in groups, in the order of that flow: facts, meaning, outputs and actions, the program around them.
 
 pub mod diag;
-pub mod model;
 pub mod probe;
 pub mod record;
 pub mod target;
 pub mod tls;
+
+pub mod model;
 pub mod verdict;
 
 pub mod dashboard;

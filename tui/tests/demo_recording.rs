@@ -27,7 +27,7 @@ fn told(recording: &[u8]) -> Vec<(u64, String)> {
                     told.last_mut().unwrap().1 = c.verdict.cause.unwrap().as_str().to_owned();
                 }
                 Change::Recovered { connection, .. } => {
-                    told.push((connection.reading.id, "recovered".to_owned()))
+                    told.push((connection.reading.id, "recovered".to_owned()));
                 }
                 _ => {}
             }

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_to_do_and_details_are_for_those_who_ask() {
-        let finding = Finding::fail("cgroup v2", "not mounted", "mount it").with_details(vec!["detail".into()]);
+        let finding =
+            Finding::fail("cgroup v2", "not mounted", "mount it").with_details(vec!["detail".into()]);
         assert_eq!(finding.render(false), "FAIL  cgroup v2    not mounted\n                   -> mount it");
         assert!(finding.render(true).ends_with("detail"));
     }

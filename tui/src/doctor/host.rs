@@ -32,9 +32,11 @@ fn kernel() -> Finding {
     let release = uname.release().to_string_lossy().into_owned();
     let text = format!("Linux {release} on {}", uname.machine().to_string_lossy());
     match version(&release) {
-        Some(version) if version < (5, 10) => {
-            Finding::fail("kernel", text, "Linux 5.10 is the oldest that h2watch supports: see docs/requirements.md")
-        }
+        Some(version) if version < (5, 10) => Finding::fail(
+            "kernel",
+            text,
+            "Linux 5.10 is the oldest that h2watch supports: see docs/requirements.md",
+        ),
         _ => Finding::pass("kernel", text),
     }
 }
@@ -50,13 +52,16 @@ fn rights() -> Finding {
         Ok(held) => held,
         Err(error) => return Finding::fail("rights", format!("{error:#}"), "run it as root"),
     };
-    let missing: Vec<&str> =
-        NEEDED.into_iter().filter(|name| !held.effective.iter().any(|capability| capability == name)).collect();
+    let missing: Vec<&str> = NEEDED
+        .into_iter()
+        .filter(|name| !held.effective.iter().any(|capability| capability == name))
+        .collect();
     let details = vec![format!("effective: {}", held.effective.join(" "))];
     if missing.is_empty() {
         return Finding::pass("rights", format!("{} are held", NEEDED.join(", "))).with_details(details);
     }
-    Finding::fail("rights", format!("{} missing", missing.join(", ")), "run it with sudo").with_details(details)
+    Finding::fail("rights", format!("{} missing", missing.join(", ")), "run it with sudo")
+        .with_details(details)
 }
 
 /// Loads the probe and attaches it to a cgroup without processes.
@@ -65,8 +70,12 @@ fn probe(hierarchy: &Hierarchy) -> Vec<Finding> {
         Ok(object) => object,
         Err(error) => return vec![Finding::fail("probe", format!("{error:#}"), "use an unmodified release")],
     };
-    let setup =
-        Setup { max_connections: 8, scope: Scope::Cgroup, ring_after: Duration::from_secs(3), ring_min_streams: 2 };
+    let setup = Setup {
+        max_connections: 8,
+        scope: Scope::Cgroup,
+        ring_after: Duration::from_secs(3),
+        ring_min_streams: 2,
+    };
     let mut probe = match Probe::load(&object, &setup) {
         Ok(probe) => probe,
         Err(error) => {
@@ -93,14 +102,17 @@ fn sockets() -> Finding {
     let mut namespaces = Namespaces::default();
     let own = std::process::id();
     if let Err(error) = namespaces.of_pid(own) {
-        let advice = "without sock_diag causes cannot be told and open connections are not found: CONFIG_INET_DIAG";
+        let advice =
+            "without sock_diag causes cannot be told and open connections are not found: CONFIG_INET_DIAG";
         return Finding::warn("sock_diag", format!("{error:#}"), advice);
     }
     match kill::check(&mut namespaces, &[own]) {
         Ok(()) => Finding::pass("sock_diag", "TCP facts can be read and sockets can be reset (SOCK_DESTROY)"),
-        Err(error) => {
-            Finding::warn("reset", format!("{error:#}"), "--reset needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY")
-        }
+        Err(error) => Finding::warn(
+            "reset",
+            format!("{error:#}"),
+            "--reset needs CAP_NET_ADMIN and CONFIG_INET_DIAG_DESTROY",
+        ),
     }
 }
 

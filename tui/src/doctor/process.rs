@@ -10,7 +10,11 @@ use crate::tls::{Depth, Planner};
 /// Its cgroup, its connections, its TLS.
 pub(super) fn examine(pid: u32) -> Vec<Finding> {
     let Some(comm) = process::comm(pid) else {
-        return vec![Finding::fail("process", format!("there is no process {pid}"), "`pgrep -a NAME` finds its id")];
+        return vec![Finding::fail(
+            "process",
+            format!("there is no process {pid}"),
+            "`pgrep -a NAME` finds its id",
+        )];
     };
     let mut findings = vec![Finding::pass("process", format!("{pid} is {comm}"))];
     findings.push(cgroup(pid));
@@ -36,7 +40,9 @@ fn connections(pid: u32) -> Finding {
     let (clients, errors) = open_clients(&mut Namespaces::default(), &[pid]);
     let details = clients.iter().map(|c| format!("{} -> {}", c.socket.local, c.socket.remote)).collect();
     match errors.first() {
-        Some(error) => Finding::warn("connections", format!("{error:#}"), "connections that are open are not found"),
+        Some(error) => {
+            Finding::warn("connections", format!("{error:#}"), "connections that are open are not found")
+        }
         None => Finding::pass("connections", format!("{} client connections are open now", clients.len()))
             .with_details(details),
     }
@@ -44,10 +50,13 @@ fn connections(pid: u32) -> Finding {
 
 fn tls(pid: u32) -> Finding {
     let coverage = Planner::default().plan(pid, Depth::Auto);
-    let details = coverage.points.iter().map(|p| format!("{} in {}: {}", p.program, p.file.name(), p.place)).collect();
+    let details =
+        coverage.points.iter().map(|p| format!("{} in {}: {}", p.program, p.file.name(), p.place)).collect();
     let text = format!("view {}: {}", coverage.view.as_str(), coverage.reason);
     match coverage.view {
-        View::Records => Finding::warn("TLS", text, "verdicts on its TLS connections come from records and TCP alone"),
+        View::Records => {
+            Finding::warn("TLS", text, "verdicts on its TLS connections come from records and TCP alone")
+        }
         View::Streams | View::Frames => Finding::pass("TLS", text),
     }
     .with_details(details)

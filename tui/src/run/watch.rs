@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::alarm::Alarm;
 use super::companions::{Aside, Companions};
 use super::front::Front;
 use super::pace::Pace;
-use super::{Ending, Watcher, clock};
+use super::{Ending, Signals, Watcher, clock};
 use crate::dashboard::{Effect, Input};
 use crate::exit::Exit;
 use crate::model::Model;
@@ -48,6 +47,7 @@ enum Woken {
 
 /// A run in progress.
 struct Run {
+    signals: Signals,
     watcher: Watcher,
     model: Model,
     front: Front,
@@ -66,6 +66,7 @@ struct Run {
 /// # Errors
 /// The kernel's ring cannot be polled, or the output cannot be written (a reader that went away is no error).
 pub async fn watch(
+    signals: Signals,
     watcher: Watcher,
     model: Model,
     front: Front,
@@ -76,6 +77,7 @@ pub async fn watch(
     let interval_ns = u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);
     let now_ns = clock::now_ns();
     let mut run = Run {
+        signals,
         watcher,
         model,
         front,
@@ -106,9 +108,6 @@ impl Run {
             .map_err(io::Error::from)
             .context("polling the kernel's event ring")?;
         let alarm = Alarm::new()?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
         let mut changes = self.look();
         self.front.ready(&self.snapshot, &self.watcher.describe())?;
         self.companions.begin().await?;
@@ -123,9 +122,7 @@ impl Run {
                 rung = alarm.at(until_ns) => { rung?; Woken::Clock }
                 ready = ring.readable() => { ready?.clear_ready(); Woken::Ring }
                 input = self.front.input() => Woken::Key(input),
-                _ = interrupt.recv() => Woken::Signal(Signal::INT),
-                _ = terminate.recv() => Woken::Signal(Signal::TERM),
-                _ = hangup.recv() => Woken::Signal(Signal::HUP),
+                signal = self.signals.next() => Woken::Signal(signal),
                 code = ended(child.as_mut()) => Woken::ChildEnded(code?),
                 aside = self.companions.aside() => Woken::Aside(aside),
             };

@@ -11,6 +11,7 @@ use crate::diag::{Namespaces, open_clients};
 use crate::model::sample::{Cookie, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
+use crate::target::identity::Identity;
 use crate::target::{Target, process};
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
@@ -160,11 +161,10 @@ impl Watcher {
     /// What /proc says of a process, once.
     fn owner(&mut self, pid: u32) -> &Owner {
         let hierarchy = &self.hierarchy;
-        self.owners.entry(pid).or_insert_with(|| Owner {
-            pid,
-            comm: process::comm(pid).unwrap_or_default(),
-            cgroup: hierarchy.path_of_process(pid).unwrap_or_default(),
-            ..Owner::default()
+        self.owners.entry(pid).or_insert_with(|| {
+            let cgroup = hierarchy.path_of_process(pid).unwrap_or_default();
+            let Identity { container, pod_uid, unit } = Identity::of_cgroup(&cgroup);
+            Owner { pid, comm: process::comm(pid).unwrap_or_default(), cgroup, container, pod_uid, unit }
         })
     }
 

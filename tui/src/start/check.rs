@@ -7,14 +7,14 @@ use anyhow::Result;
 use super::{policy, require_root, settings};
 use crate::cli::{Check, Output};
 use crate::model::Model;
-use crate::run::{Companions, Ending, Form, Front, Lines, Plan, Watcher, watch};
+use crate::run::{Companions, Ending, Form, Front, Lines, Plan, Signals, Watcher, watch};
 use crate::target::Target;
 use crate::target::cgroup::Hierarchy;
 
 /// Enough for what a check looks at; a process with more is watched in part, and the losses say so.
 const MAX_CONNECTIONS: u32 = 8192;
 
-pub(super) async fn check_target(args: &Check) -> Result<Ending> {
+pub(super) async fn check_target(signals: Signals, args: &Check) -> Result<Ending> {
     require_root()?;
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
@@ -24,7 +24,7 @@ pub(super) async fn check_target(args: &Check) -> Result<Ending> {
     let plan = Plan { interval: Duration::from_millis(100), run_for: Some(run_for), until_stalled: true };
     let model = Model::new(policy(args.thresholds));
     let (ending, snapshot, _) =
-        watch(watcher, model, Front::Quiet, Companions::default(), &plan, None).await?;
+        watch(signals, watcher, model, Front::Quiet, Companions::default(), &plan, None).await?;
     let form = if args.output == Output::Json { Form::Json } else { Form::Table };
     Lines::open(form, None)?.whole(&snapshot, run_for)?;
     Ok(ending)

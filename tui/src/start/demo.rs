@@ -9,7 +9,7 @@ use crate::cli::Demo;
 use crate::dashboard::Banner;
 use crate::demo::{self, Script, Traffic};
 use crate::model::Model;
-use crate::run::{Companions, Ending, Front, Plan, Story, Watcher, watch};
+use crate::run::{Companions, Ending, Front, Plan, Signals, Story, Watcher, watch};
 use crate::target::Target;
 use crate::target::cgroup::{Hierarchy, OwnCgroup};
 
@@ -17,7 +17,7 @@ use crate::target::cgroup::{Hierarchy, OwnCgroup};
 const MAX_CONNECTIONS: u32 = 256;
 const INTERVAL: Duration = Duration::from_millis(250);
 
-pub(super) async fn play(args: &Demo) -> Result<Ending> {
+pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
     require_root()?;
     let hierarchy = Hierarchy::find_mount()?;
     let cgroup = OwnCgroup::create(&hierarchy)?;
@@ -44,5 +44,5 @@ pub(super) async fn play(args: &Demo) -> Result<Ending> {
     let plan = Plan { interval: INTERVAL, run_for, until_stalled: false };
     let companions = Companions { story: Some(Story::new(traffic, script)), ..Companions::default() };
     let model = Model::new(policy(args.thresholds));
-    watch(watcher, model, front, companions, &plan, None).await.map(|(ending, _, _)| ending)
+    watch(signals, watcher, model, front, companions, &plan, None).await.map(|(ending, _, _)| ending)
 }

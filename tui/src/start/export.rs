@@ -7,11 +7,11 @@ use crate::cli::Export;
 use crate::export::{Exporter, HttpLimits, HttpThread, LabelLimits};
 use crate::json;
 use crate::model::Model;
-use crate::run::{Ending, Form, Front, Lines, Plan, Watcher, watch};
+use crate::run::{Ending, Form, Front, Lines, Plan, Signals, Watcher, watch};
 use crate::target::Target;
 use crate::target::cgroup::Hierarchy;
 
-pub(super) async fn export(args: &Export) -> Result<Ending> {
+pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
     require_root()?;
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
@@ -25,5 +25,7 @@ pub(super) async fn export(args: &Export) -> Result<Ending> {
     lines.say(&format!("listening on http://{}", http.address()))?;
     let plan = Plan { interval: args.interval, run_for: None, until_stalled: false };
     let model = Model::new(policy(args.thresholds));
-    watch(watcher, model, Front::Lines(lines), companions, &plan, None).await.map(|(ending, _, _)| ending)
+    watch(signals, watcher, model, Front::Lines(lines), companions, &plan, None)
+        .await
+        .map(|(ending, _, _)| ending)
 }

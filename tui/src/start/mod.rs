@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::{Cli, Mode, Output, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
-use crate::run::{Ending, Form, Front, Lines, Screen, Settings};
+use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
 use crate::verdict::{Policy, StallAfter};
 
 /// Runs what was asked for.
@@ -27,11 +27,12 @@ pub fn start(cli: Cli) -> Result<Ending> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let ending = runtime.block_on(async move {
+        let signals = Signals::register()?;
         match cli.mode {
-            None => watch::watch_target(&cli.watch, &cli.command).await,
-            Some(Mode::Check(args)) => check::check_target(&args).await,
-            Some(Mode::Demo(args)) => demo::play(&args).await,
-            Some(Mode::Export(args)) => export::export(&args).await,
+            None => watch::watch_target(signals, &cli.watch, &cli.command).await,
+            Some(Mode::Check(args)) => check::check_target(signals, &args).await,
+            Some(Mode::Demo(args)) => demo::play(signals, &args).await,
+            Some(Mode::Export(args)) => export::export(signals, &args).await,
             Some(Mode::Doctor(args)) => crate::doctor::examine(&args),
             Some(Mode::DemoTraffic { .. }) => bail!("the demo's client runs by itself"),
         }
@@ -47,14 +48,10 @@ fn front(
     file: Option<&std::path::Path>,
     ui: impl FnOnce((u16, u16)) -> UiState,
 ) -> Result<Front> {
-    let form = match output {
-        Output::Json => Form::Json,
-        Output::Table => Form::Table,
-        Output::Auto if file.is_none() && on_terminal() => {
-            return Screen::open(ui).map(Box::new).map(Front::Screen);
-        }
-        Output::Auto => Form::Table,
-    };
+    if output == Output::Auto && file.is_none() && on_terminal() {
+        return Screen::open(ui).map(Box::new).map(Front::Screen);
+    }
+    let form = if output == Output::Json { Form::Json } else { Form::Table };
     Lines::open(form, file).map(Front::Lines)
 }
 

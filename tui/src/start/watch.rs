@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{act, front, policy, require_root, settings, ui};
 use crate::cli::Watch;
 use crate::model::Model;
-use crate::run::{Ending, Front, Plan, Watcher, watch};
+use crate::run::{Ending, Front, Plan, Signals, Watcher, watch};
 use crate::target::cgroup::{Hierarchy, OwnCgroup};
 use crate::target::command::ChildOutput;
 use crate::target::{Child, Target};
@@ -18,11 +18,11 @@ use crate::target::{Child, Target};
 /// Lines of the COMMAND that may wait to be shown.
 const OUTPUT_QUEUE: usize = 1024;
 
-pub(super) async fn watch_target(args: &Watch, command: &[OsString]) -> Result<Ending> {
+pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsString]) -> Result<Ending> {
     require_root()?;
     let hierarchy = Hierarchy::find_mount()?;
     if !command.is_empty() {
-        return run_command(args, command, hierarchy).await;
+        return run_command(signals, args, command, hierarchy).await;
     }
     let target = Target::resolve(&args.selector, &hierarchy)?;
     let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
@@ -35,7 +35,7 @@ pub(super) async fn watch_target(args: &Watch, command: &[OsString]) -> Result<E
         ui
     })?;
     let model = Model::new(policy(args.thresholds));
-    watch(watcher, model, front, companions, &plan(args), None).await.map(|(ending, _, _)| ending)
+    watch(signals, watcher, model, front, companions, &plan(args), None).await.map(|(ending, _, _)| ending)
 }
 
 fn plan(args: &Watch) -> Plan {
@@ -43,7 +43,12 @@ fn plan(args: &Watch) -> Plan {
 }
 
 /// Runs a command in a cgroup of its own, watched from its first packet.
-async fn run_command(args: &Watch, command: &[OsString], hierarchy: Hierarchy) -> Result<Ending> {
+async fn run_command(
+    signals: Signals,
+    args: &Watch,
+    command: &[OsString],
+    hierarchy: Hierarchy,
+) -> Result<Ending> {
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());
     let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
@@ -64,7 +69,8 @@ async fn run_command(args: &Watch, command: &[OsString], hierarchy: Hierarchy) -
     let mut child = Child::spawn(command, cgroup.path(), &output)?;
     companions.output = gather(&mut child);
     let model = Model::new(policy(args.thresholds));
-    let (ending, _, front) = watch(watcher, model, front, companions, &plan(args), Some(child)).await?;
+    let (ending, _, front) =
+        watch(signals, watcher, model, front, companions, &plan(args), Some(child)).await?;
     if let Front::Screen(screen) = front {
         let mut stdout = std::io::stdout().lock();
         for line in screen.into_output() {

@@ -44,7 +44,8 @@ impl Child {
                 command.stdout(Stdio::from(stderr));
             }
             ChildOutput::Piped => {
-                command.stdout(Stdio::piped()).stderr(Stdio::piped());
+                // The keys are the dashboard's: a command that reads them too would take every other one.
+                command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             }
         }
         let procs = std::fs::OpenOptions::new()

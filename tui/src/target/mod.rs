@@ -35,8 +35,8 @@ impl Target {
         if selector.all {
             return Ok(Self::Cgroup(hierarchy.mount().to_owned()));
         }
-        if let Some(path) = &selector.cgroup {
-            return hierarchy.find(path).map(Self::Cgroup);
+        if let Some(name) = &selector.cgroup {
+            return resolve::cgroup_directory(hierarchy.mount(), name).map(Self::Cgroup);
         }
         if let Some(comm) = &selector.comm {
             return Ok(Self::Named(comm.clone()));
