@@ -92,14 +92,16 @@ struct Watch {
     lines: PathBuf,
 }
 
-/// Thresholds for a world of 10 ms, the same for every client. A 60th of what the defaults ask for is left of safety, so
-/// that the limits against wrong resets are told apart here: no minimum age, no cool-down, a large budget.
+/// Settings for a world of 10 ms, the same for every client: one unanswered stream is enough, no minimum age, no cool-down,
+/// a large budget. What is left against wrong resets: the fresh look, and the hold after this machine stood still.
 fn watch(h2watch: &Path, pid: u32, options: &Options, folder: &Path) -> Result<Watch> {
     let lines = folder.join("lines.jsonl");
     let mut command = Command::new(h2watch);
     command.arg("--pid").arg(pid.to_string());
     command.args(["--stall-after", &options.stall_after, "--min-streams", "1", "--reset", "auto"]);
-    command.args(["--reset-min-age", "0s", "--reset-cool-down", "0s"]);
+    // The peer may delay its ACK for 40 ms: before, silence is all the evidence that there can be.
+    command.args(["--reset-causes", "black_hole,silent_peer,unknown"]);
+    command.args(["--reset-after", "0s", "--reset-cool-down", "0s"]);
     command.args(["--reset-budget", "60/min", "--reset-budget-total", "60/min"]);
     command.args(["--interval", "10s", "--output", "json", "-o"]).arg(&lines);
     let process = Ended(command.stdin(Stdio::null()).spawn().context("cannot start h2watch")?);
