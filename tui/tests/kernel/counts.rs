@@ -192,3 +192,17 @@ fn the_bounded_walker_counts_the_same() {
     let degradations = ended.summary()["degradations"].to_string();
     assert!(degradations.contains("bounded"), "{degradations}");
 }
+
+/// At full speed the segments of one connection reach its hook on several processors at once.
+#[test]
+fn large_downloads_at_full_speed() {
+    let _turn = take_turns();
+    let url = format!("http://{}/bytes/200000", servers::start());
+    let words = installed("h2load", &["-n", "3000", "-c", "4", "-m", "20", &url]);
+    let ended = finish(Watch::run(&["--interval", "1s"], &words), &words);
+    for connection in ended.connections().values() {
+        assert_eq!(number(&connection["frames_received"], "unknown"), 0, "{connection}");
+        assert_eq!(number(&connection["flow_control"], "data_bytes_received"), 750 * 200_000, "{connection}");
+        assert_eq!(number(connection, "holes_missed"), 0, "nothing was lost: {connection}");
+    }
+}
