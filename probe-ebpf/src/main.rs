@@ -12,6 +12,10 @@
 //! The cgroup_skb programs return 1 whatever happens: 0 would drop the segment.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "maps take keys by reference: a moved key is copied once more"
+)]
 
 mod connect;
 mod emit;

@@ -9,6 +9,7 @@ use h2watch::record::{Anonymiser, Header, Reader, Writer};
 use h2watch::run::{Settings, Watcher};
 use h2watch::target::Target;
 use h2watch::target::cgroup::{Hierarchy, OwnCgroup};
+use h2watch::tls::Depth;
 use h2watch::verdict::{Cause, Policy, Thresholds};
 use std::path::Path;
 use std::time::Duration;
@@ -53,7 +54,12 @@ async fn make_the_bundled_recording() {
     let hierarchy = Hierarchy::find_mount().unwrap();
     let cgroup = OwnCgroup::create(&hierarchy).unwrap();
     let target = Target::Cgroup(cgroup.path().to_owned());
-    let settings = Settings { max_connections: 64, stall_after: thresholds.stall_after, min_streams: 2 };
+    let settings = Settings {
+        max_connections: 64,
+        stall_after: thresholds.stall_after,
+        min_streams: 2,
+        tls: Depth::Records,
+    };
     let mut watcher = Watcher::start(target, hierarchy, &settings).unwrap();
     let mut traffic =
         Traffic::spawn_program(Path::new(env!("CARGO_BIN_EXE_h2watch")), Some(cgroup.path())).unwrap();

@@ -18,7 +18,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Coverage of all processes.
 #[derive(Default)]
-#[expect(missing_debug_implementations, reason = "holds a planner")]
 pub(super) struct Coverages {
     depth: Depth,
     planner: Planner,
