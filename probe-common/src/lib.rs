@@ -48,3 +48,6 @@ pub const ABI: [u32; 10] = [
     size_of::<settings::Settings>() as u32,
     size_of::<event::Event>() as u32,
 ];
+/// Raised with every change to a type or to the meaning of a field in this crate. The object carries it (`settings`), and
+/// the loader refuses an object with another one.
+pub const ABI_VERSION: u32 = 2;

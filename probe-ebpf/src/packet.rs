@@ -91,7 +91,11 @@ pub fn local_address(ctx: &SkBuffContext, sent: bool, address: &mut [u8; 16]) ->
     let skb = ctx.skb.skb;
     let Some(first) = load::<20>(skb, 0) else { return false };
     if first[0] >> 4 == 4 {
-        let from = if sent { [first[12], first[13], first[14], first[15]] } else { [first[16], first[17], first[18], first[19]] };
+        let from = if sent {
+            [first[12], first[13], first[14], first[15]]
+        } else {
+            [first[16], first[17], first[18], first[19]]
+        };
         address[..4].copy_from_slice(&from);
         return true;
     }

@@ -245,6 +245,8 @@ impl Run {
         if self.watcher.target_grows() {
             // The first call succeeded; what fails now is noted by the watcher.
             let _ = self.watcher.follow(false);
+        } else {
+            self.watcher.look_at_processes();
         }
     }
 

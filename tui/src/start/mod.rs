@@ -68,7 +68,12 @@ fn on_terminal() -> bool {
 }
 
 fn settings(thresholds: ThresholdArgs, max_connections: u32) -> Settings {
-    Settings { max_connections, stall_after: thresholds.stall_after, min_streams: thresholds.min_streams }
+    Settings {
+        max_connections,
+        stall_after: thresholds.stall_after,
+        min_streams: thresholds.min_streams,
+        tls: thresholds.tls,
+    }
 }
 
 fn policy(thresholds: ThresholdArgs) -> Policy {
