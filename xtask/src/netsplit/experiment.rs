@@ -34,9 +34,7 @@ pub(crate) fn run(
     let (control, authority) = (folder.path.join("control"), folder.path.join("authority.pem"));
     let mut serve = Command::new(program);
     serve.arg("serve").arg("-control").arg(&control).arg("-authority").arg(&authority);
-    if variant.http1 {
-        serve.arg("-http1");
-    }
+    serve.args(protocol(variant, options));
     let mut server = Ended(serve.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the server")?);
     let address = first_line(&mut reader(&mut server.0)?).context("the server's address")?;
 
@@ -57,6 +55,15 @@ pub(crate) fn run(
         serde_json::from_str(&first_line(&mut from_client)?).context("the client's result is no JSON")?;
     let lines = watch.map(Watch::finish).transpose()?.unwrap_or_default();
     Ok(Row { variant, result, lines, stall_after: options.stall_after.clone() })
+}
+
+/// The flag of both programs; without one it is HTTP/2 over TLS.
+fn protocol(variant: Variant, options: &Options) -> Option<&'static str> {
+    match (variant.http1, options.h2c) {
+        (true, _) => Some("-http1"),
+        (false, true) => Some("-h2c"),
+        (false, false) => None,
+    }
 }
 
 fn client(
@@ -80,9 +87,7 @@ fn client(
         command.arg(flag).arg(number.to_string());
     }
     command.arg("-timeout").arg(&options.timeout);
-    if variant.http1 {
-        command.arg("-http1");
-    }
+    command.args(protocol(variant, options));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("the client")
 }
 
