@@ -10,7 +10,7 @@ use probe_common::lane::{FRAMES, Sink, Source, Step};
 use probe_common::loss::{FRAME_BUDGET, UNASSOCIATED, UNREADABLE_MEMORY};
 use probe_common::slot::Slot;
 use probe_common::tls::{Object, Unit, WAITING};
-use probe_common::walk::{RECEIVED, SENT};
+use probe_common::walk::SENT;
 
 use crate::maps::{SLOTS, lost};
 use crate::segment::signal;

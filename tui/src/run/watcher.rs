@@ -30,7 +30,7 @@ pub struct Settings {
 }
 
 /// The watch itself.
-#[expect(missing_debug_implementations, reason = "holds the coverages")]
+#[derive(Debug)]
 pub struct Watcher {
     probe: Probe,
     target: Target,

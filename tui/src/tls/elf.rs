@@ -174,13 +174,14 @@ impl<'d> Elf<'d> {
         }))
     }
 
-    /// The text around the first place in `.rodata` where `needle` is: up to the next byte that does not print.
-    #[must_use]
-    pub fn text_with(&self, needle: &str) -> Option<String> {
-        let (_, data) = self.section(".rodata").ok()??;
-        let at = memchr::memmem::find(data, needle.as_bytes())?;
-        let text = data[at..].iter().take(96).take_while(|b| b.is_ascii_graphic() || **b == b' ');
-        Some(text.map(|&b| char::from(b)).collect())
+    /// The texts in `.rodata` that begin with `needle`, each up to the next byte that does not print.
+    pub fn texts_with(&self, needle: &str) -> impl Iterator<Item = String> {
+        let data = self.section(".rodata").ok().flatten().map_or(&[][..], |(_, data)| data);
+        let places: Vec<usize> = memchr::memmem::find_iter(data, needle.as_bytes()).take(64).collect();
+        places.into_iter().map(|at| {
+            let text = data[at..].iter().take(96).take_while(|b| b.is_ascii_graphic() || **b == b' ');
+            text.map(|&b| char::from(b)).collect()
+        })
     }
 }
 
@@ -227,7 +228,7 @@ mod tests {
                 let _ = elf.code(0x2000, 64);
                 let _ = elf.section(".rodata");
                 let _ = elf.relative_words(0..u64::MAX);
-                let _ = (elf.build_id(), elf.text_with("GNU"), elf.data_segments().len());
+                let _ = (elf.build_id(), elf.texts_with("GNU").count(), elf.data_segments().len());
             }
         }
     }

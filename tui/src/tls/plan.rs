@@ -80,6 +80,9 @@ pub(super) struct Points {
 #[derive(Clone, Debug)]
 pub struct ProbePoint {
     pub program: &'static str,
+    pub library: Library,
+    /// Go: bytes above the stack pointer where `Conn.Read` keeps its receiver, else 0.
+    pub go_receiver_offset: u32,
     /// The very file that was analysed, kept open: attach through `MappedFile::probe_path`.
     pub file: MappedFile,
     pub file_offset: u64,
@@ -101,8 +104,6 @@ pub struct Coverage {
     /// In words: library, version, symbols, or the reason for less.
     pub reason: String,
     pub points: Vec<ProbePoint>,
-    /// Go: bytes above the stack pointer where `Conn.Read` keeps its receiver.
-    pub go_receiver_offset: Option<u32>,
 }
 
 impl Coverage {
@@ -114,7 +115,6 @@ impl Coverage {
             view: View::Records,
             reason,
             points: Vec::new(),
-            go_receiver_offset: None,
         }
     }
 }
@@ -127,6 +127,7 @@ struct FilePlan {
     points: Points,
 }
 
+#[derive(Debug)]
 enum Analysis {
     Tls(Arc<FilePlan>),
     /// No TLS functions here; a hint at what else it is, for people.
@@ -135,8 +136,7 @@ enum Analysis {
 }
 
 /// Makes coverages and remembers what it learned of files.
-#[derive(Default)]
-#[expect(missing_debug_implementations, reason = "a cache")]
+#[derive(Debug, Default)]
 pub struct Planner {
     files: HashMap<Identity, Analysis>,
 }
@@ -217,7 +217,9 @@ fn library_version(elf: &Elf<'_>, library: Library) -> Option<String> {
         Library::GnuTls => &["Enabled GnuTLS "],
         Library::BoringSsl | Library::Go => &[],
     };
-    let text = needles.iter().find_map(|needle| elf.text_with(needle))?;
+    // "OpenSSL 3.0 legacy provider" is not a version.
+    let numbered = |text: &String| text.split(' ').any(|word| word.split('.').count() >= 3);
+    let text = needles.iter().find_map(|needle| elf.texts_with(needle).find(numbered))?;
     Some(text.trim_start_matches("Enabled ").trim_end_matches(" logging...").to_owned())
 }
 
@@ -229,10 +231,10 @@ fn hint(elf: &Elf<'_>, name: &str) -> Option<&'static str> {
     if name.contains(".so") {
         return None;
     }
-    if elf.text_with("/rustls-").is_some() {
+    if elf.texts_with("/rustls-").next().is_some() {
         return Some("rustls is linked in, without functions that can be found");
     }
-    elf.text_with("BoringSSL").map(|_| "BoringSSL is linked in, without symbols")
+    elf.texts_with("BoringSSL").next().map(|_| "BoringSSL is linked in, without symbols")
 }
 
 /// Collects what all files of a process give.
@@ -243,7 +245,6 @@ struct Merge {
     reasons: Vec<String>,
     hints: Vec<String>,
     points: Vec<ProbePoint>,
-    go_receiver_offset: Option<u32>,
 }
 
 impl Merge {
@@ -267,6 +268,8 @@ impl Merge {
         for point in chosen.into_iter().flatten().flat_map(|points| points.as_ref().unwrap_or(&none)) {
             self.points.push(ProbePoint {
                 program: point.program,
+                library: plan.library,
+                go_receiver_offset: plan.points.copy.unwrap_or(0),
                 file: file.clone(),
                 file_offset: point.file_offset,
                 on_return: point.on_return,
@@ -274,7 +277,6 @@ impl Merge {
                 place: point.place.clone(),
             });
         }
-        self.go_receiver_offset = self.go_receiver_offset.or(plan.points.copy);
     }
 
     fn coverage(self, empty: Coverage) -> Coverage {
@@ -288,7 +290,6 @@ impl Merge {
             view: if self.library.is_some() { self.view } else { View::Records },
             reason: sentences.join("; "),
             points: self.points,
-            go_receiver_offset: self.go_receiver_offset,
             ..empty
         }
     }
