@@ -73,7 +73,7 @@ pub fn tls_write_done(ctx: RetProbeContext) -> u32 {
     if let Some((call, count)) = leave(&TLS_WRITES, &ctx)
         && let Some(object) = object(&key(call.object))
     {
-        plain::walk::<SENT>(object, call.buffer, count);
+        plain::walk::<SENT>(&key(call.object), object, call.buffer, count);
     }
     0
 }
@@ -101,7 +101,7 @@ pub fn tls_read_done(ctx: RetProbeContext) -> u32 {
     if let Some((call, count)) = leave(&TLS_READS, &ctx)
         && let Some(object) = object(&key(call.object))
     {
-        plain::walk::<RECEIVED>(object, call.buffer, count);
+        plain::walk::<RECEIVED>(&key(call.object), object, call.buffer, count);
     }
     0
 }

@@ -46,7 +46,7 @@ pub fn go_write(ctx: ProbeContext) -> u32 {
     if unsafe { (*object).cookie == 0 && (*object).state == HTTP2 } {
         follow_descriptor(&key, object);
     }
-    plain::walk::<SENT>(object, buffer, length as u32);
+    plain::walk::<SENT>(&key, object, buffer, length as u32);
     0
 }
 
@@ -56,7 +56,7 @@ pub fn go_read(ctx: ProbeContext) -> u32 {
     let ([_, source, length], stack) = arguments(&ctx);
     let Some(receiver) = read_user::<u64>(stack.wrapping_add(link_cookie(&ctx) >> 32)) else { return 0 };
     if let Some(object) = object_of(&ctx, &key(receiver)) {
-        plain::walk::<RECEIVED>(object, source, length as u32);
+        plain::walk::<RECEIVED>(&key(receiver), object, source, length as u32);
     }
     0
 }

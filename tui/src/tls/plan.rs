@@ -187,11 +187,17 @@ impl Planner {
 }
 
 fn analyse(file: &MappedFile) -> Result<Analysis> {
-    let image = Image::from_file(file.file.try_clone()?);
+    let image = Image::from_file(&file.file)?;
     analyse_image(&image, file.name())
 }
 
+/// A library that mentions none of these has nothing to probe.
+const SYMBOLS: [&str; 3] = ["SSL_write\0", "gnutls_record_send\0", "crypto/tls.(*Conn).Write\0"];
+
 fn analyse_image(image: &Image, name: &str) -> Result<Analysis> {
+    if name.contains(".so") && !SYMBOLS.iter().any(|symbol| image.mentions(symbol)) {
+        return Ok(Analysis::Other(hint(None, name)));
+    }
     let elf = image.elf()?;
     if !matches!(elf.architecture(), Architecture::X86_64 | Architecture::Aarch64) {
         return Ok(Analysis::Other(Some("an architecture without probes")));
@@ -207,7 +213,7 @@ fn analyse_image(image: &Image, name: &str) -> Result<Analysis> {
             points,
         })));
     }
-    Ok(Analysis::Other(hint(&elf, name)))
+    Ok(Analysis::Other(hint(Some(&elf), name)))
 }
 
 /// The version that the library's own text tells ("OpenSSL 3.0.19 27 Jan 2026"); `libssl.so` has none, `libcrypto.so` does.
@@ -224,13 +230,11 @@ fn library_version(elf: &Elf<'_>, library: Library) -> Option<String> {
 }
 
 /// Why a file without TLS symbols is worth a word.
-fn hint(elf: &Elf<'_>, name: &str) -> Option<&'static str> {
+fn hint(elf: Option<&Elf<'_>>, name: &str) -> Option<&'static str> {
     if name == "libjvm.so" {
         return Some("Java encrypts inside the JVM (JSSE): nothing to probe");
     }
-    if name.contains(".so") {
-        return None;
-    }
+    let elf = elf.filter(|_| !name.contains(".so"))?;
     if elf.texts_with("/rustls-").next().is_some() {
         return Some("rustls is linked in, without functions that can be found");
     }
@@ -308,7 +312,7 @@ fn name(library: Library) -> &'static str {
 fn companion_version(library: Library, all: &[MappedFile]) -> Option<String> {
     let crypto =
         all.iter().find(|file| library == Library::OpenSsl && file.name().starts_with("libcrypto"))?;
-    let image = Image::from_file(crypto.file.try_clone().ok()?);
+    let image = Image::from_file(&crypto.file).ok()?;
     library_version(&image.elf().ok()?, library)
 }
 
