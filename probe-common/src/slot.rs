@@ -115,6 +115,9 @@ pub struct Connection {
     /// 1 after the ring until the peer is heard.
     pub rung: u32,
 
+    /// TLS: the library whose object it is (`tls::LIBRARY_*`); 0 while unknown.
+    pub tls_library: u32,
+    pub pad0: u32,
     /// TLS: votes for the object that the connection's plaintext comes from (`tls`).
     pub tls_votes: u32,
     /// TLS: stream offsets up to which the first record of each direction reaches; 0 while unknown.

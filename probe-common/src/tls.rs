@@ -29,6 +29,13 @@ pub const HTTP2: u32 = 1;
 /// Something else, or a server's side.
 pub const OTHER: u32 = 2;
 
+/// Libraries, as the cookie of a probe's link names them: bits 0 to 7. For Go, bits 32 and up are the bytes above the stack
+/// pointer where `Conn.Read` keeps its receiver at the probe.
+pub const LIBRARY_OPENSSL: u32 = 1;
+pub const LIBRARY_GO: u32 = 2;
+pub const LIBRARY_GNUTLS: u32 = 3;
+pub const LIBRARY_BORINGSSL: u32 = 4;
+
 /// Key of an object: forked processes have the same addresses.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +78,7 @@ pub struct Object {
     /// Votes for another socket since the last vote for this one was in the majority.
     pub conflicts: u32,
     pub misses: u32,
-    pub pad: u32,
+    pub library: u32,
     pub sent: Lane,
     pub received: Lane,
     pub sent_waiting: Waiting,
@@ -106,15 +113,6 @@ pub struct Task {
     pub written: u32,
     pub pad: u32,
     pub recent: [Written; RECENT],
-}
-
-/// What user space knows of a process with TLS probes.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Process {
-    /// Go: bytes above the stack pointer where `Conn.Read` keeps its receiver at the probe.
-    pub go_receiver_offset: u32,
-    pub pad: u32,
 }
 
 const _: () = assert!(size_of::<ObjectKey>() == 16);
@@ -232,7 +230,7 @@ impl Object {
         let header = header(head);
         let end = header.length.saturating_add(HEADER_LEN);
         // On evidence: a request or control frame that ends in this write, or exactly with it.
-        let open = Bounds { highest_stream: 0, max_frame_size: MAX_PLAINTEXT };
+        let open = Bounds { highest_stream: 0, max_frame_size: MAX_PLAINTEXT, longest: MAX_PLAINTEXT };
         if length >= HEADER_LEN && plausible(&header, &open) && end <= length {
             self.state = HTTP2;
             self.sent.state = FRAMES;

@@ -5,7 +5,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, Stack};
 use probe_common::loss;
 use probe_common::settings::Settings;
 use probe_common::slot::Slot;
-use probe_common::tls::{Call, Object, ObjectKey, Process, Task};
+use probe_common::tls::{Call, Object, ObjectKey, Task};
 
 /// Memory-mapped into user space (Linux 5.5), so that reading counters costs no system call.
 const BPF_F_MMAPABLE: u32 = 1 << 10;
@@ -58,10 +58,6 @@ pub static TLS_TASKS: LruHashMap<u64, Task> = LruHashMap::with_max_entries(1, 0)
 pub static TLS_WRITES: LruHashMap<u64, Call> = LruHashMap::with_max_entries(1, 0);
 #[map]
 pub static TLS_READS: LruHashMap<u64, Call> = LruHashMap::with_max_entries(1, 0);
-
-/// Processes with TLS probes. User space writes before it attaches.
-#[map]
-pub static TLS_PROCESSES: HashMap<u32, Process> = HashMap::with_max_entries(4096, 0);
 
 /// Object -> socket cookie, where user space followed a Go connection to its file descriptor and proved the owner.
 #[map]

@@ -44,6 +44,7 @@ pub extern "C" fn match_record(index: u32, payload: u32) -> u32 {
         return 0;
     }
     connection.tls_votes += 1;
+    connection.tls_library = object.library;
     if object.vote(connection.cookie, index) {
         // What the client wrote before its socket was known.
         if object.sent_waiting.count != 0 {

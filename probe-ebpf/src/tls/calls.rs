@@ -11,7 +11,7 @@ use probe_common::loss::{TLS_OBJECTS_FULL, UNASSOCIATED};
 use probe_common::tls::{Call, HTTP2};
 use probe_common::walk::{RECEIVED, SENT};
 
-use super::{end_write, key, note_write, object, plain, read_user};
+use super::{end_write, key, note_write, object, object_of, plain, read_user};
 use crate::maps::{SLOTS, TLS_OBJECTS, TLS_READS, TLS_WRITES, lost};
 
 /// Remembers a call until it returns. `count_argument`: which argument is the address of its count.
@@ -47,7 +47,7 @@ fn write(ctx: &ProbeContext, count_argument: Option<usize>) -> u32 {
     let call = enter(&TLS_WRITES, ctx, count_argument);
     let length = ctx.arg::<u64>(2).unwrap_or(0) as u32;
     // The object must be there when its first record leaves, inside this call.
-    let _ = object(&key(call.object));
+    let _ = object_of(ctx, &key(call.object));
     note_write(call.object, length);
     0
 }
@@ -73,7 +73,7 @@ pub fn tls_write_done(ctx: RetProbeContext) -> u32 {
     if let Some((call, count)) = leave(&TLS_WRITES, &ctx)
         && let Some(object) = object(&key(call.object))
     {
-        plain::walk::<SENT>(object, call.buffer, count);
+        plain::walk::<SENT>(&key(call.object), object, call.buffer, count);
     }
     0
 }
@@ -101,7 +101,7 @@ pub fn tls_read_done(ctx: RetProbeContext) -> u32 {
     if let Some((call, count)) = leave(&TLS_READS, &ctx)
         && let Some(object) = object(&key(call.object))
     {
-        plain::walk::<RECEIVED>(object, call.buffer, count);
+        plain::walk::<RECEIVED>(&key(call.object), object, call.buffer, count);
     }
     0
 }

@@ -5,12 +5,12 @@
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 use probe_common::event::GO_CONNECTION;
-use probe_common::tls::Object;
+use probe_common::tls::{HTTP2, Object, ObjectKey};
 use probe_common::walk::{RECEIVED, SENT};
 
-use super::{key, note_write, object, plain, read_user};
+use super::{key, link_cookie, note_write, object_of, plain, read_user};
 use crate::emit;
-use crate::maps::{CONNECTIONS, SLOTS, TLS_DESCRIPTORS, TLS_PROCESSES};
+use crate::maps::{CONNECTIONS, SLOTS, TLS_DESCRIPTORS};
 
 /// `tls.Conn.conn` is an interface: type and data words. `net.TCPConn` is a pointer to a `netFD`, whose `poll.FD` begins with
 /// a mutex of two words, then the descriptor.
@@ -40,13 +40,13 @@ fn arguments(ctx: &ProbeContext) -> ([u64; 3], u64) {
 pub fn go_write(ctx: ProbeContext) -> u32 {
     let ([receiver, buffer, length], _) = arguments(&ctx);
     let key = key(receiver);
-    let Some(object) = object(&key) else { return 0 };
+    let Some(object) = object_of(&ctx, &key) else { return 0 };
     note_write(receiver, length as u32);
     // SAFETY: the object of this call.
-    if unsafe { (*object).cookie } == 0 {
+    if unsafe { (*object).cookie == 0 && (*object).state == HTTP2 } {
         follow_descriptor(&key, object);
     }
-    plain::walk::<SENT>(object, buffer, length as u32);
+    plain::walk::<SENT>(&key, object, buffer, length as u32);
     0
 }
 
@@ -54,21 +54,16 @@ pub fn go_write(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn go_read(ctx: ProbeContext) -> u32 {
     let ([_, source, length], stack) = arguments(&ctx);
-    let key_of_process = key(0).tgid;
-    // SAFETY: the value is copied at once.
-    let Some(process) = (unsafe { TLS_PROCESSES.get(&key_of_process) }).copied() else { return 0 };
-    let Some(receiver) = read_user::<u64>(stack.wrapping_add(u64::from(process.go_receiver_offset))) else {
-        return 0;
-    };
-    if let Some(object) = object(&key(receiver)) {
-        plain::walk::<RECEIVED>(object, source, length as u32);
+    let Some(receiver) = read_user::<u64>(stack.wrapping_add(link_cookie(&ctx) >> 32)) else { return 0 };
+    if let Some(object) = object_of(&ctx, &key(receiver)) {
+        plain::walk::<RECEIVED>(&key(receiver), object, source, length as u32);
     }
     0
 }
 
 /// Binds the object to the socket of its file descriptor when user space has proven it, and asks for the proof when not.
 #[inline(always)]
-fn follow_descriptor(key: &probe_common::tls::ObjectKey, object: *mut Object) {
+fn follow_descriptor(key: &ObjectKey, object: *mut Object) {
     // SAFETY: the value is copied at once.
     if let Some(cookie) = unsafe { TLS_DESCRIPTORS.get(key) }.copied() {
         let _ = TLS_DESCRIPTORS.remove(key);

@@ -7,8 +7,10 @@ mod calls;
 mod go;
 mod plain;
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_user};
+use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_get_current_task, bpf_probe_read_user};
+use aya_ebpf::programs::ProbeContext;
 use probe_common::loss::TLS_OBJECTS_FULL;
 use probe_common::tls::{Object, ObjectKey, Task, Written};
 
@@ -42,6 +44,22 @@ fn object(key: &ObjectKey) -> Option<*mut Object> {
         return None;
     }
     TLS_OBJECTS.get_ptr_mut(key)
+}
+
+/// What user space attached the running probe with: library, and for Go a stack offset (Linux 5.15).
+#[inline(always)]
+fn link_cookie(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the helper takes the context of this program type.
+    unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }
+}
+
+/// The object at `address` in the library that the probe is attached to.
+#[inline(always)]
+fn object_of(ctx: &ProbeContext, key: &ObjectKey) -> Option<*mut Object> {
+    let object = object(key)?;
+    // SAFETY: the object of the current call.
+    unsafe { (*object).library = link_cookie(ctx) as u32 & 0xff };
+    Some(object)
 }
 
 /// Remembers that this task writes `length` bytes to the object.

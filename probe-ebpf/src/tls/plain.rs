@@ -9,13 +9,13 @@ use probe_common::http2::{Bounds, FrameHeader};
 use probe_common::lane::{FRAMES, Sink, Source, Step};
 use probe_common::loss::{FRAME_BUDGET, UNASSOCIATED, UNREADABLE_MEMORY};
 use probe_common::slot::Slot;
-use probe_common::tls::{Object, Unit, WAITING};
-use probe_common::walk::SENT;
+use probe_common::tls::{Object, ObjectKey, Unit, WAITING};
+use probe_common::walk::{RECEIVED, SENT};
 
-use crate::maps::{SLOTS, lost};
+use crate::maps::{SLOTS, TLS_OBJECTS, lost};
 use crate::packet::bounds;
 use crate::segment::signal;
-use crate::tally::{DESYNCED, RESYNCED, SETTING, frame_unit, tally_received, tally_sent};
+use crate::tally::{DESYNCED, DONE, RESYNCED, SETTING, frame_unit, tally_received, tally_sent};
 
 /// Steps of one call: 16 KiB of frames without payload is 1,820 frames.
 const LOOP_STEPS: u32 = 1 << 15;
@@ -120,7 +120,7 @@ impl<const DIRECTION: u32> Sink for Plain<DIRECTION> {
                 Received { connection, now_ns: 0, plain: true, signals: 0 }.bounds()
             };
         }
-        Bounds { highest_stream: 0, max_frame_size: 1 << 20 }
+        Bounds { highest_stream: 0, max_frame_size: 1 << 20, longest: (1 << 24) - 1 }
     }
 
     #[inline(always)]
@@ -131,29 +131,56 @@ impl<const DIRECTION: u32> Sink for Plain<DIRECTION> {
 
 /// A walk in progress; lives on the stack of the program.
 struct Walk {
-    object: *mut Object,
     address: u64,
+    /// Process of the object, its slot above it.
+    owner: u64,
+    buffer: u64,
     now_ns: u64,
     length: u32,
     at: u32,
-    slot: u32,
     signals: u32,
 }
 
 unsafe extern "C" fn on_step<const DIRECTION: u32>(_index: u64, walk: *mut c_void) -> i64 {
     // SAFETY: bpf_loop hands back the pointer that `walk` gave it.
     let walk = unsafe { &mut *walk.cast::<Walk>() };
-    let source = Memory { address: walk.address, length: walk.length };
-    let mut sink =
-        Plain::<DIRECTION> { object: walk.object, slot: walk.slot, now_ns: walk.now_ns, signals: 0 };
+    let span = u64::from(walk.length) | u64::from(walk.at) << 32;
+    let result = if DIRECTION == SENT {
+        plain_step_sent(walk.address, walk.owner, walk.buffer, span, walk.now_ns)
+    } else {
+        plain_step_received(walk.address, walk.owner, walk.buffer, span, walk.now_ns)
+    };
+    walk.at = result as u32;
+    walk.signals |= (result >> 32) as u32 & 0xffff;
+    i64::from(result & DONE != 0)
+}
+
+#[inline(always)]
+fn step<const DIRECTION: u32>(address: u64, owner: u64, buffer: u64, span: u64, now_ns: u64) -> u64 {
+    let key = ObjectKey { address, tgid: owner as u32, pad: 0 };
+    let Some(object) = TLS_OBJECTS.get_ptr_mut(&key) else { return DONE };
+    let source = Memory { address: buffer, length: span as u32 };
+    let mut sink = Plain::<DIRECTION> { object, slot: (owner >> 32) as u32, now_ns, signals: 0 };
     // SAFETY: the lane of this direction has one writer; the sink touches the waiting list only.
-    let lane =
-        unsafe { if DIRECTION == SENT { &mut (*walk.object).sent } else { &mut (*walk.object).received } };
-    let mut at = walk.at;
+    let lane = unsafe { if DIRECTION == SENT { &mut (*object).sent } else { &mut (*object).received } };
+    let mut at = (span >> 32) as u32;
     let done = lane.step(&source, &mut at, &mut sink) == Step::Done;
-    walk.at = at;
-    walk.signals |= sink.signals;
-    i64::from(done)
+    u64::from(at) | u64::from(sink.signals & 0xffff) << 32 | if done { DONE } else { 0 }
+}
+
+/// One step of what the client writes; a global function, as in `tally`. `owner`: process, slot above it. `span`: length,
+/// offset above it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn plain_step_sent(address: u64, owner: u64, buffer: u64, span: u64, now_ns: u64) -> u64 {
+    step::<SENT>(address, owner, buffer, span, now_ns)
+}
+
+/// One step of what the client reads.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn plain_step_received(address: u64, owner: u64, buffer: u64, span: u64, now_ns: u64) -> u64 {
+    step::<RECEIVED>(address, owner, buffer, span, now_ns)
 }
 
 /// The slot that the object is bound to, as long as it is still that socket's.
@@ -192,10 +219,10 @@ fn head(address: u64, length: u32) -> Option<[u8; 16]> {
     Some(bytes)
 }
 
-/// Walks `length` bytes at `address` that went through `object` in one call.
+/// Walks `length` bytes at `buffer` that went through `object` in one call.
 #[inline(always)]
-pub fn walk<const DIRECTION: u32>(object: *mut Object, address: u64, length: u32) {
-    let Some(head) = head(address, length) else { return };
+pub fn walk<const DIRECTION: u32>(key: &ObjectKey, object: *mut Object, buffer: u64, length: u32) {
+    let Some(head) = head(buffer, length) else { return };
     // SAFETY: the object of the current call.
     let begun = unsafe {
         if DIRECTION == SENT {
@@ -216,7 +243,8 @@ pub fn walk<const DIRECTION: u32>(object: *mut Object, address: u64, length: u32
         // SAFETY: as above.
         account_waiting::<DIRECTION>(unsafe { &mut *object }, slot);
     }
-    let mut walk = Walk { object, address, now_ns, length, at: 0, slot, signals: 0 };
+    let owner = u64::from(key.tgid) | u64::from(slot) << 32;
+    let mut walk = Walk { address: key.address, owner, buffer, now_ns, length, at: 0, signals: 0 };
     // SAFETY: the callback takes exactly this pointer, which outlives the call.
     unsafe { bpf_loop(LOOP_STEPS, on_step::<DIRECTION> as *mut c_void, (&raw mut walk).cast(), 0) };
     if walk.at < length {

@@ -222,6 +222,12 @@ impl Probe {
         Some(index)
     }
 
+    /// True when a slot has this connection, open or closed and not read yet.
+    #[must_use]
+    pub fn remembers(&self, cookie: u64) -> bool {
+        self.used().any(|slot| self.slots.read_cookie(slot) == cookie)
+    }
+
     /// Every slot in use, as its index.
     pub fn used(&self) -> impl Iterator<Item = SlotId> + '_ {
         let used = self.settings.read(0).map_or(0, |settings| settings.slots_used);
@@ -281,6 +287,7 @@ impl Probe {
             unassociated: sum(loss::UNASSOCIATED),
             tls_objects_full: sum(loss::TLS_OBJECTS_FULL),
             unreadable_memory: sum(loss::UNREADABLE_MEMORY),
+            contended_segments: sum(loss::CONTENDED_SEGMENT),
         }
     }
 

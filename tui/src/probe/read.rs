@@ -9,9 +9,10 @@ use probe_common::order::Lanes;
 use probe_common::slot::{
     Connection, FAMILY_INET, ORIGIN_SEEDED, Slot, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS,
 };
+use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL};
 
 use crate::model::sample::{
-    Frames, Goaway, Nanos, Owner, Reading, Records, Settings, Streams, Traffic, Transport, View,
+    Frames, Goaway, Library, Nanos, Owner, Reading, Records, Settings, Streams, Traffic, Transport, View,
 };
 
 /// The RFC's initial values (RFC 9113, section 6.5.2).
@@ -44,7 +45,7 @@ pub(super) fn reading(slot: &Slot) -> Option<Reading> {
             TRANSPORT_TLS => Transport::Tls,
             _ => Transport::Unknown,
         },
-        library: None,
+        library: library(c.tls_library),
         view,
         tls: None,
         sent: traffic(&c.sent, &slot.sent_lanes, tls, view != View::Records),
@@ -155,6 +156,16 @@ fn traffic(d: &Direction, lanes: &Lanes, tls: bool, frames: bool) -> Traffic {
         resyncs: d.resyncs,
         holes: lanes.holes,
         holes_missed: lanes.missed + lanes.holes_abandoned,
+    }
+}
+
+fn library(code: u32) -> Option<Library> {
+    match code {
+        LIBRARY_OPENSSL => Some(Library::OpenSsl),
+        LIBRARY_GO => Some(Library::Go),
+        LIBRARY_GNUTLS => Some(Library::GnuTls),
+        LIBRARY_BORINGSSL => Some(Library::BoringSsl),
+        _ => None,
     }
 }
 

@@ -9,10 +9,11 @@ use std::num::NonZeroU32;
 use anyhow::{Context, Result, ensure};
 use aya::maps::HashMap;
 use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
-use probe_common::tls::{ObjectKey, Process};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
+use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL, ObjectKey};
 
 use super::attach::{Probe, program, refused};
+use crate::model::sample::Library;
 use crate::tls::libraries::Identity;
 use crate::tls::{Coverage, ProbePoint};
 
@@ -51,11 +52,6 @@ impl Probe {
     /// # Errors
     /// The kernel refuses a program or a point; what was attached before stays.
     pub fn attach_tls(&mut self, attached: &mut Attached, coverage: &Coverage) -> Result<()> {
-        if let Some(go_receiver_offset) = coverage.go_receiver_offset {
-            let mut processes: HashMap<_, u32, Process> =
-                HashMap::try_from(self.bpf.map_mut("TLS_PROCESSES").context("no map TLS_PROCESSES")?)?;
-            processes.insert(coverage.pid, Process { go_receiver_offset, pad: 0 }, 0)?;
-        }
         for point in &coverage.points {
             let what = (point.file.identity, point.file_offset, point.program);
             if !attached.done.contains(&what) {
@@ -74,23 +70,26 @@ impl Probe {
             uprobe.load().map_err(|error| refused(name, &error))?;
         }
         let pid = NonZeroU32::new(pid).context("process 0 cannot be probed")?;
-        let place = UProbeAttachLocation::AbsoluteOffset(point.file_offset);
+        let library = match point.library {
+            Library::OpenSsl => LIBRARY_OPENSSL,
+            Library::Go => LIBRARY_GO,
+            Library::GnuTls => LIBRARY_GNUTLS,
+            Library::BoringSsl => LIBRARY_BORINGSSL,
+        };
+        let cookie = u64::from(library) | u64::from(point.go_receiver_offset) << 32;
+        let location = UProbeAttachLocation::AbsoluteOffset(point.file_offset);
+        let place = UProbeAttachPoint { location, cookie: Some(cookie) };
         uprobe
             .attach(place, point.file.probe_path(), UProbeScope::OneProcess(pid))
             .with_context(|| format!("attaching {name} to process {pid}, {}", point.place))
     }
 
     /// Removes the points of a process that is no longer watched, or has ended.
-    pub fn detach_tls(&mut self, pid: u32, attached: Attached) {
+    pub fn detach_tls(&mut self, attached: Attached) {
         for (name, link) in attached.links {
             if let Ok(uprobe) = program::<UProbe>(&mut self.bpf, name) {
                 let _ = uprobe.detach(link);
             }
-        }
-        if let Some(Ok(mut processes)) =
-            self.bpf.map_mut("TLS_PROCESSES").map(HashMap::<_, u32, Process>::try_from)
-        {
-            let _ = processes.remove(&pid);
         }
     }
 

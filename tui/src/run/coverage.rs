@@ -17,7 +17,7 @@ use crate::tls::{Coverage, Depth, Planner};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Coverage of all processes.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Coverages {
     depth: Depth,
     planner: Planner,
@@ -25,6 +25,7 @@ pub(super) struct Coverages {
     handshakes: HashMap<Cookie, Handshake>,
 }
 
+#[derive(Debug)]
 struct Covered {
     coverage: Coverage,
     attached: Attached,
@@ -80,7 +81,10 @@ impl Coverages {
             }
         }
         let coverage = self.planner.plan(pid, self.depth);
-        self.attach(probe, coverage, mapped);
+        // A process that ended meanwhile stays what it was known as.
+        if process::exists(pid) || !self.covered.contains_key(&pid) {
+            self.attach(probe, coverage, mapped);
+        }
     }
 
     fn attach(&mut self, probe: &mut Probe, mut coverage: Coverage, mapped: u64) {
@@ -96,7 +100,7 @@ impl Coverages {
     /// Lets go of a process.
     pub(super) fn forget(&mut self, probe: &mut Probe, pid: u32) {
         if let Some(known) = self.covered.remove(&pid) {
-            probe.detach_tls(pid, known.attached);
+            probe.detach_tls(known.attached);
         }
     }
 
@@ -139,9 +143,6 @@ impl Coverages {
     pub(super) fn complete(&mut self, probe: &Probe, slot: SlotId, reading: &mut Reading) {
         if reading.transport != Transport::Tls {
             return;
-        }
-        if reading.view != View::Records {
-            reading.library = self.covered.get(&reading.owner.pid).and_then(|known| known.coverage.library);
         }
         let handshake = self.handshakes.entry(reading.id).or_default();
         if !handshake.decided {

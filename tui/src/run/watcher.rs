@@ -30,7 +30,7 @@ pub struct Settings {
 }
 
 /// The watch itself.
-#[expect(missing_debug_implementations, reason = "holds the coverages")]
+#[derive(Debug)]
 pub struct Watcher {
     probe: Probe,
     target: Target,
@@ -120,7 +120,19 @@ impl Watcher {
         self.warnings.extend(errors.iter().map(|error| format!("{error:#}")));
         for client in clients {
             let Some(&pid) = client.pids.first() else { continue };
-            self.probe.seed(&client.socket, pid, now_ns);
+            // Watched and closed meanwhile: its slot has the last word.
+            if self.probe.remembers(client.socket.cookie) {
+                continue;
+            }
+            if let Some(slot) = self.probe.seed(&client.socket, pid, now_ns) {
+                let socket = &client.socket;
+                let facts = self.namespaces.facts(pid, socket.cookie, socket.local, socket.remote);
+                if matches!(facts, Ok(None)) {
+                    // It was closed after it was listed: nobody would ever tell its end.
+                    self.probe.free(slot);
+                    continue;
+                }
+            }
             self.owner(pid);
         }
     }

@@ -1,14 +1,11 @@
 //! An ELF file as far as probes need it: symbols, code, file offsets, build id, relocated words.
 //!
-//! Reads only the ranges that are asked for: executables of 100 MB are common, and a file that shrinks while it is read is
-//! an error, not a crash. Knows nothing of TLS.
+//! Knows nothing of TLS.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek};
 
 use anyhow::{Context, Result, bail};
-use object::read::ReadCache;
 use object::{Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolKind};
 
 /// Longest function that is decoded, bytes. `tls.(*Conn).Read` and `SSL_write` are below 2 KiB.
@@ -16,26 +13,41 @@ pub const MAX_FUNCTION_BYTES: u64 = 64 * 1024;
 /// Largest section that is read whole. `.gopclntab` of the largest Go programs is about 60 MB.
 const MAX_SECTION_BYTES: u64 = 256 << 20;
 
-trait ReadSeek: Read + Seek + Send {}
-impl<T: Read + Seek + Send> ReadSeek for T {}
+/// Largest file that is looked at. The largest known, a debug build of Chromium, is about this large.
+const MAX_FILE_BYTES: u64 = 2 << 30;
 
-/// An opened executable file.
-#[expect(missing_debug_implementations, reason = "holds a reader")]
+/// An executable file, read: a mapping would be faster and would kill h2watch when somebody truncates the file.
+#[derive(Debug)]
 pub struct Image {
-    cache: ReadCache<Box<dyn ReadSeek>>,
+    bytes: Vec<u8>,
 }
 
 impl Image {
-    /// Takes an open file: whoever opened it keeps its identity.
-    #[must_use]
-    pub fn from_file(file: File) -> Self {
-        Self { cache: ReadCache::new(Box::new(file)) }
+    /// Reads an open file: whoever opened it keeps its identity.
+    ///
+    /// # Errors
+    /// The file is too large, or cannot be read.
+    pub fn from_file(file: &File) -> Result<Self> {
+        use std::os::unix::fs::FileExt;
+        let size = file.metadata().context("cannot stat")?.len();
+        if size > MAX_FILE_BYTES {
+            bail!("{size} bytes are too many to look through");
+        }
+        let mut bytes = vec![0; usize::try_from(size)?];
+        file.read_exact_at(&mut bytes, 0).context("cannot be read")?;
+        Ok(Self { bytes })
     }
 
     /// Bytes instead of a file.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self { cache: ReadCache::new(Box::new(Cursor::new(bytes))) }
+        Self { bytes }
+    }
+
+    /// True when the text is anywhere in the file: far cheaper than parsing it.
+    #[must_use]
+    pub fn mentions(&self, text: &str) -> bool {
+        memchr::memmem::find(&self.bytes, text.as_bytes()).is_some()
     }
 
     /// Parses the headers.
@@ -43,11 +55,11 @@ impl Image {
     /// # Errors
     /// Not an ELF file, or damaged.
     pub fn elf(&self) -> Result<Elf<'_>> {
-        let file = object::File::parse(&self.cache).context("not a readable ELF file")?;
+        let file = object::File::parse(&*self.bytes).context("not a readable ELF file")?;
         if !file.is_64() || !file.is_little_endian() {
             bail!("only 64-bit little-endian programs can be probed");
         }
-        Ok(Elf { file, cache: &self.cache })
+        Ok(Elf { file, bytes: &self.bytes })
     }
 }
 
@@ -59,10 +71,10 @@ pub struct Symbol {
 }
 
 /// Parsed headers of an `Image`.
-#[expect(missing_debug_implementations, reason = "holds a reader")]
+#[derive(Debug)]
 pub struct Elf<'d> {
-    file: object::File<'d, &'d ReadCache<Box<dyn ReadSeek>>>,
-    cache: &'d ReadCache<Box<dyn ReadSeek>>,
+    file: object::File<'d>,
+    bytes: &'d [u8],
 }
 
 impl<'d> Elf<'d> {
@@ -111,7 +123,6 @@ impl<'d> Elf<'d> {
     /// # Errors
     /// `address` is not in an executable segment, or the file is shorter than its headers say.
     pub fn code(&self, address: u64, len: u64) -> Result<&'d [u8]> {
-        use object::ReadRef;
         let offset =
             self.file_offset(address).with_context(|| format!("{address:#x} is not in executable code"))?;
         let rest = self.file.segments().find_map(|segment| {
@@ -119,11 +130,8 @@ impl<'d> Elf<'d> {
             segment.file_range().1.checked_sub(inside).filter(|&rest| rest > 0)
         });
         let len = len.min(rest.unwrap_or(0)).min(MAX_FUNCTION_BYTES);
-        let cache: &'d ReadCache<Box<dyn ReadSeek>> = self.cache;
-        match cache.read_bytes_at(offset, len) {
-            Ok(code) => Ok(code),
-            Err(()) => bail!("the file ends before the code at {address:#x}"),
-        }
+        let range = usize::try_from(offset)?..usize::try_from(offset.saturating_add(len))?;
+        self.bytes.get(range).with_context(|| format!("the file ends before the code at {address:#x}"))
     }
 
     /// Address and contents of a section.
@@ -174,13 +182,14 @@ impl<'d> Elf<'d> {
         }))
     }
 
-    /// The text around the first place in `.rodata` where `needle` is: up to the next byte that does not print.
-    #[must_use]
-    pub fn text_with(&self, needle: &str) -> Option<String> {
-        let (_, data) = self.section(".rodata").ok()??;
-        let at = memchr::memmem::find(data, needle.as_bytes())?;
-        let text = data[at..].iter().take(96).take_while(|b| b.is_ascii_graphic() || **b == b' ');
-        Some(text.map(|&b| char::from(b)).collect())
+    /// The texts in `.rodata` that begin with `needle`, each up to the next byte that does not print.
+    pub fn texts_with(&self, needle: &str) -> impl Iterator<Item = String> {
+        let data = self.section(".rodata").ok().flatten().map_or(&[][..], |(_, data)| data);
+        let places: Vec<usize> = memchr::memmem::find_iter(data, needle.as_bytes()).take(64).collect();
+        places.into_iter().map(|at| {
+            let text = data[at..].iter().take(96).take_while(|b| b.is_ascii_graphic() || **b == b' ');
+            text.map(|&b| char::from(b)).collect()
+        })
     }
 }
 
@@ -195,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_function_of_this_very_program_is_found_where_it_is() {
-        let image = Image::from_file(File::open("/proc/self/exe").unwrap());
+        let image = Image::from_file(&File::open("/proc/self/exe").unwrap()).unwrap();
         let elf = image.elf().unwrap();
         let main = elf.functions(&["main", "no_such_function"]).unwrap();
         assert_eq!(main.len(), 1);
@@ -227,7 +236,7 @@ mod tests {
                 let _ = elf.code(0x2000, 64);
                 let _ = elf.section(".rodata");
                 let _ = elf.relative_words(0..u64::MAX);
-                let _ = (elf.build_id(), elf.text_with("GNU"), elf.data_segments().len());
+                let _ = (elf.build_id(), elf.texts_with("GNU").count(), elf.data_segments().len());
             }
         }
     }

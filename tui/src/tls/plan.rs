@@ -80,6 +80,9 @@ pub(super) struct Points {
 #[derive(Clone, Debug)]
 pub struct ProbePoint {
     pub program: &'static str,
+    pub library: Library,
+    /// Go: bytes above the stack pointer where `Conn.Read` keeps its receiver, else 0.
+    pub go_receiver_offset: u32,
     /// The very file that was analysed, kept open: attach through `MappedFile::probe_path`.
     pub file: MappedFile,
     pub file_offset: u64,
@@ -101,21 +104,11 @@ pub struct Coverage {
     /// In words: library, version, symbols, or the reason for less.
     pub reason: String,
     pub points: Vec<ProbePoint>,
-    /// Go: bytes above the stack pointer where `Conn.Read` keeps its receiver.
-    pub go_receiver_offset: Option<u32>,
 }
 
 impl Coverage {
     fn none(pid: u32, reason: String) -> Self {
-        Self {
-            pid,
-            start_time_ticks: 0,
-            library: None,
-            view: View::Records,
-            reason,
-            points: Vec::new(),
-            go_receiver_offset: None,
-        }
+        Self { pid, start_time_ticks: 0, library: None, view: View::Records, reason, points: Vec::new() }
     }
 }
 
@@ -127,6 +120,7 @@ struct FilePlan {
     points: Points,
 }
 
+#[derive(Debug)]
 enum Analysis {
     Tls(Arc<FilePlan>),
     /// No TLS functions here; a hint at what else it is, for people.
@@ -135,8 +129,7 @@ enum Analysis {
 }
 
 /// Makes coverages and remembers what it learned of files.
-#[derive(Default)]
-#[expect(missing_debug_implementations, reason = "a cache")]
+#[derive(Debug, Default)]
 pub struct Planner {
     files: HashMap<Identity, Analysis>,
 }
@@ -187,11 +180,17 @@ impl Planner {
 }
 
 fn analyse(file: &MappedFile) -> Result<Analysis> {
-    let image = Image::from_file(file.file.try_clone()?);
+    let image = Image::from_file(&file.file)?;
     analyse_image(&image, file.name())
 }
 
+/// A library that mentions none of these has nothing to probe.
+const SYMBOLS: [&str; 3] = ["SSL_write\0", "gnutls_record_send\0", "crypto/tls.(*Conn).Write\0"];
+
 fn analyse_image(image: &Image, name: &str) -> Result<Analysis> {
+    if name.contains(".so") && !SYMBOLS.iter().any(|symbol| image.mentions(symbol)) {
+        return Ok(Analysis::Other(hint(None, name)));
+    }
     let elf = image.elf()?;
     if !matches!(elf.architecture(), Architecture::X86_64 | Architecture::Aarch64) {
         return Ok(Analysis::Other(Some("an architecture without probes")));
@@ -207,7 +206,7 @@ fn analyse_image(image: &Image, name: &str) -> Result<Analysis> {
             points,
         })));
     }
-    Ok(Analysis::Other(hint(&elf, name)))
+    Ok(Analysis::Other(hint(Some(&elf), name)))
 }
 
 /// The version that the library's own text tells ("OpenSSL 3.0.19 27 Jan 2026"); `libssl.so` has none, `libcrypto.so` does.
@@ -217,22 +216,22 @@ fn library_version(elf: &Elf<'_>, library: Library) -> Option<String> {
         Library::GnuTls => &["Enabled GnuTLS "],
         Library::BoringSsl | Library::Go => &[],
     };
-    let text = needles.iter().find_map(|needle| elf.text_with(needle))?;
+    // "OpenSSL 3.0 legacy provider" is not a version.
+    let numbered = |text: &String| text.split(' ').any(|word| word.split('.').count() >= 3);
+    let text = needles.iter().find_map(|needle| elf.texts_with(needle).find(numbered))?;
     Some(text.trim_start_matches("Enabled ").trim_end_matches(" logging...").to_owned())
 }
 
 /// Why a file without TLS symbols is worth a word.
-fn hint(elf: &Elf<'_>, name: &str) -> Option<&'static str> {
+fn hint(elf: Option<&Elf<'_>>, name: &str) -> Option<&'static str> {
     if name == "libjvm.so" {
         return Some("Java encrypts inside the JVM (JSSE): nothing to probe");
     }
-    if name.contains(".so") {
-        return None;
-    }
-    if elf.text_with("/rustls-").is_some() {
+    let elf = elf.filter(|_| !name.contains(".so"))?;
+    if elf.texts_with("/rustls-").next().is_some() {
         return Some("rustls is linked in, without functions that can be found");
     }
-    elf.text_with("BoringSSL").map(|_| "BoringSSL is linked in, without symbols")
+    elf.texts_with("BoringSSL").next().map(|_| "BoringSSL is linked in, without symbols")
 }
 
 /// Collects what all files of a process give.
@@ -243,7 +242,6 @@ struct Merge {
     reasons: Vec<String>,
     hints: Vec<String>,
     points: Vec<ProbePoint>,
-    go_receiver_offset: Option<u32>,
 }
 
 impl Merge {
@@ -267,6 +265,8 @@ impl Merge {
         for point in chosen.into_iter().flatten().flat_map(|points| points.as_ref().unwrap_or(&none)) {
             self.points.push(ProbePoint {
                 program: point.program,
+                library: plan.library,
+                go_receiver_offset: plan.points.copy.unwrap_or(0),
                 file: file.clone(),
                 file_offset: point.file_offset,
                 on_return: point.on_return,
@@ -274,7 +274,6 @@ impl Merge {
                 place: point.place.clone(),
             });
         }
-        self.go_receiver_offset = self.go_receiver_offset.or(plan.points.copy);
     }
 
     fn coverage(self, empty: Coverage) -> Coverage {
@@ -288,7 +287,6 @@ impl Merge {
             view: if self.library.is_some() { self.view } else { View::Records },
             reason: sentences.join("; "),
             points: self.points,
-            go_receiver_offset: self.go_receiver_offset,
             ..empty
         }
     }
@@ -307,7 +305,7 @@ fn name(library: Library) -> &'static str {
 fn companion_version(library: Library, all: &[MappedFile]) -> Option<String> {
     let crypto =
         all.iter().find(|file| library == Library::OpenSsl && file.name().starts_with("libcrypto"))?;
-    let image = Image::from_file(crypto.file.try_clone().ok()?);
+    let image = Image::from_file(&crypto.file).ok()?;
     library_version(&image.elf().ok()?, library)
 }
 
