@@ -18,6 +18,7 @@ use crate::maps::{EVENTS, lost};
 /// A ClientHello with post-quantum key shares is about 2 KiB; of a ServerHello the first bytes are enough.
 const MAX_SENT: u32 = 4096;
 const MAX_RECEIVED: u32 = 512;
+const _: () = assert!(HELLO_BYTES.is_power_of_two());
 /// Pieces of one segment.
 const MAX_PIECES: u32 = 8;
 
@@ -77,11 +78,11 @@ fn first_record_end(ctx: &SkBuffContext, at: u32, len: u32) -> u32 {
 
 #[inline(always)]
 fn send(ctx: &SkBuffContext, slot: u32, cookie: u64, direction: u32, at: u32, offset: u32, length: u32) {
-    // SAFETY: a local variable; the verifier wants to see the bounds, the compiler must not drop them.
-    let length = unsafe { core::ptr::read_volatile(&raw const length) };
-    if length == 0 || length > HELLO_BYTES as u32 {
-        return;
-    }
+    // As in `packet::bounds`: 1 to 512 by arithmetic, on a number whose bounds the compiler forgot.
+    // SAFETY: a local variable.
+    let length = (unsafe { core::ptr::read_volatile(&raw const length) }.wrapping_sub(1)
+        & (HELLO_BYTES as u32 - 1))
+        + 1;
     let Some(mut entry) = EVENTS.reserve::<HelloEvent>(0) else {
         lost(RING_FULL);
         return;
