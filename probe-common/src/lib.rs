@@ -13,6 +13,8 @@
 //! means for the connection), `walk` (a whole segment, from its TCP header to its last frame).
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 
+use core::mem::offset_of;
+
 pub mod account;
 pub mod direction;
 pub mod event;
@@ -28,6 +30,21 @@ pub mod streams;
 pub mod tls;
 pub mod walk;
 
-/// Raised with every change to a type or to the meaning of a field in this crate. The object carries it (`settings`), and
-/// the loader refuses an object with another one.
+/// Raised with every change to the meaning of a field in this crate. The object carries it with `ABI`, and the loader refuses
+/// an object with another one.
 pub const ABI_VERSION: u32 = 2;
+
+/// What the object and user space must agree on: the version, and the layout of everything that both touch. A type that grew
+/// without its version being raised is refused all the same.
+pub const ABI: [u32; 10] = [
+    ABI_VERSION,
+    size_of::<slot::Slot>() as u32,
+    offset_of!(slot::Slot, sent_lanes) as u32,
+    offset_of!(slot::Slot, received_lanes) as u32,
+    offset_of!(slot::Connection, sent) as u32,
+    offset_of!(slot::Connection, streams) as u32,
+    size_of::<direction::Direction>() as u32,
+    offset_of!(direction::Direction, records) as u32,
+    size_of::<settings::Settings>() as u32,
+    size_of::<event::Event>() as u32,
+];

@@ -12,6 +12,10 @@
 //! The cgroup_skb programs return 1 whatever happens: 0 would drop the segment.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "maps take keys by reference: a moved key is copied once more"
+)]
 
 mod connect;
 mod emit;
@@ -85,4 +89,4 @@ static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 /// Read by the loader before anything is loaded.
 #[unsafe(link_section = "h2watch.abi")]
 #[unsafe(no_mangle)]
-static ABI: [u8; 4] = probe_common::ABI_VERSION.to_le_bytes();
+static ABI: [u32; 10] = probe_common::ABI;

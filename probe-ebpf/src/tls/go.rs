@@ -32,7 +32,7 @@ fn arguments(ctx: &ProbeContext) -> ([u64; 3], u64) {
 fn arguments(ctx: &ProbeContext) -> ([u64; 3], u64) {
     // SAFETY: the registers of the probed thread.
     let registers = unsafe { &*ctx.regs };
-    ([registers.rax as u64, registers.rbx as u64, registers.rcx as u64], registers.rsp as u64)
+    ([registers.rax, registers.rbx, registers.rcx], registers.rsp)
 }
 
 /// `func (c *Conn) Write(b []byte) (int, error)`, behind the stack check.

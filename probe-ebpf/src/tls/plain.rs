@@ -13,6 +13,7 @@ use probe_common::tls::{Object, ObjectKey, Unit, WAITING};
 use probe_common::walk::{RECEIVED, SENT};
 
 use crate::maps::{SLOTS, TLS_OBJECTS, lost};
+use crate::packet::bounds;
 use crate::segment::signal;
 use crate::tally::{DESYNCED, DONE, RESYNCED, SETTING, frame_unit, tally_received, tally_sent};
 
@@ -33,17 +34,10 @@ impl Source for Memory {
     }
 
     #[inline(always)]
-    fn load(&self, at: u32, unit: &mut [u8; 40], offset: u32, n: u32) -> bool {
-        // As in `packet::Payload`: the verifier wants to see both bounds right before the call.
-        // SAFETY: a local variable.
-        let n = unsafe { core::ptr::read_volatile(&raw const n) };
-        // SAFETY: a local variable.
-        let offset = unsafe { core::ptr::read_volatile(&raw const offset) };
-        if n == 0 || n > 17 || offset > 16 {
-            return false;
-        }
+    fn load(&self, at: u32, unit: &mut [u8; 48], offset: u32, n: u32) -> bool {
+        let (offset, n) = bounds(offset, n);
         let from = self.address.wrapping_add(u64::from(at));
-        // SAFETY: offset + n is at most 33, less than the size of `unit`; the helper checks the source.
+        // SAFETY: offset + n is at most 48, the size of `unit`; the helper checks the source.
         let failed = unsafe {
             bpf_probe_read_user(unit.as_mut_ptr().add(offset as usize).cast(), n, from as *const c_void)
         } != 0;

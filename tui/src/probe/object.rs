@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use object::{Object as _, ObjectSection as _};
-use probe_common::ABI_VERSION;
+use probe_common::ABI;
 
 /// Alignment that aya asks of an object in memory.
 #[repr(C, align(32))]
@@ -18,7 +18,7 @@ static PREBUILT: &Aligned<[u8]> =
 static PREBUILT: &Aligned<[u8]> =
     &Aligned(*include_bytes!("../../../probe-ebpf/prebuilt/h2watch-probe.aarch64.o"));
 
-/// The section of the object that holds its ABI version, little-endian.
+/// The section of the object that holds `probe_common::ABI`, little-endian.
 const ABI_SECTION: &str = "h2watch.abi";
 
 /// An object that was checked.
@@ -55,16 +55,30 @@ impl Object {
         let section = file.section_by_name(ABI_SECTION).with_context(|| {
             format!("the probe object ({}) has no section {ABI_SECTION}: it is not h2watch's", self.source)
         })?;
-        let version = section.data().ok().and_then(|data| data.try_into().ok()).map(u32::from_le_bytes);
-        if version != Some(ABI_VERSION) {
+        let words: Vec<u32> = section
+            .data()
+            .unwrap_or_default()
+            .chunks_exact(4)
+            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect();
+        if words != ABI {
             bail!(
-                "the probe object ({}) has ABI version {}, this h2watch needs {ABI_VERSION}: rebuild it with `cargo \
+                "the probe object ({}) was built for another contract ({}; this h2watch needs {}): rebuild it with `cargo \
                  xtask probe`, or unset H2WATCH_PROBE",
                 self.source,
-                version.map_or_else(|| "none".to_owned(), |v| v.to_string()),
+                in_words(&words),
+                in_words(&ABI),
             );
         }
         Ok(())
+    }
+}
+
+/// An ABI as it is said in an error.
+fn in_words(abi: &[u32]) -> String {
+    match abi.split_first() {
+        Some((version, layout)) => format!("ABI version {version}, layout {layout:?}"),
+        None => "no ABI version".to_owned(),
     }
 }
 
