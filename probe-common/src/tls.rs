@@ -258,7 +258,7 @@ impl Object {
         }
         let header = header(head);
         let settings = header.kind == 4 && header.flags == 0 && header.stream == 0 && header.reserved == 0;
-        if length >= HEADER_LEN && settings && header.length % 6 == 0 && header.length <= 6 * 32 {
+        if length >= HEADER_LEN && settings && header.length.is_multiple_of(6) && header.length <= 6 * 32 {
             self.received.state = FRAMES;
             return self.state != OTHER;
         }
