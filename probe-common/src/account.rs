@@ -27,6 +27,8 @@ const MAX_FRAME_SIZE: u16 = 0x5;
 /// servers announce 1 MiB).
 const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
 const UNSEEN_MAX_FRAME_SIZE: u32 = 1 << 20;
+/// Streams that a gap may hide, times two: more than a receive window of the smallest requests.
+const MAX_JUMP: u32 = 1 << 16;
 /// TLS content type application_data.
 const APPLICATION_DATA: u8 = 23;
 
@@ -125,16 +127,15 @@ impl Direction {
         self.gap_pending = 1;
     }
 
-    /// The longest frame that the direction may carry, by what its receiver announced.
+    /// How long frames to this receiver may be.
     #[inline(always)]
-    fn longest_frame(receiver: &Direction) -> u32 {
-        if receiver.settings_seen == 0 {
-            UNSEEN_MAX_FRAME_SIZE
-        } else if receiver.max_frame_size == 0 {
-            DEFAULT_MAX_FRAME_SIZE
-        } else {
-            receiver.max_frame_size
+    fn bounds(&self, highest_stream: u32, seeded: bool) -> Bounds {
+        // Of a connection that was open before, the SETTINGS that counts may not have been seen.
+        if self.settings_seen == 0 || (seeded && self.max_frame_size == 0) {
+            return Bounds { highest_stream, max_frame_size: UNSEEN_MAX_FRAME_SIZE, longest: (1 << 24) - 1 };
         }
+        let announced = if self.max_frame_size == 0 { DEFAULT_MAX_FRAME_SIZE } else { self.max_frame_size };
+        Bounds { highest_stream, max_frame_size: announced, longest: announced }
     }
 }
 
@@ -170,8 +171,10 @@ impl Connection {
         // after all, they are not counted again.
         if self.sent.gap_pending != 0 {
             self.sent.gap_pending = 0;
-            if self.highest_stream != 0 {
-                self.streams_opened += u64::from((stream - self.highest_stream) / 2).saturating_sub(1);
+            let jump = stream - self.highest_stream;
+            // A greater jump is no gap but a misread header.
+            if self.highest_stream != 0 && jump <= MAX_JUMP {
+                self.streams_opened += u64::from(jump / 2).saturating_sub(1);
             }
         }
         self.streams_opened += 1;
@@ -305,10 +308,9 @@ impl Sink for Sent<'_> {
 
     #[inline(always)]
     fn bounds(&self) -> Bounds {
-        Bounds {
-            highest_stream: self.connection.highest_stream,
-            max_frame_size: Direction::longest_frame(&self.connection.received),
-        }
+        self.connection
+            .received
+            .bounds(self.connection.highest_stream, self.connection.origin == crate::slot::ORIGIN_SEEDED)
     }
 
     #[inline(always)]
@@ -381,10 +383,9 @@ impl Sink for Received<'_> {
 
     #[inline(always)]
     fn bounds(&self) -> Bounds {
-        Bounds {
-            highest_stream: self.connection.highest_stream,
-            max_frame_size: Direction::longest_frame(&self.connection.sent),
-        }
+        self.connection
+            .sent
+            .bounds(self.connection.highest_stream, self.connection.origin == crate::slot::ORIGIN_SEEDED)
     }
 
     #[inline(always)]

@@ -264,7 +264,9 @@ impl Lane {
         }
         let header = self.unit_header();
         let trying = self.state == TRYING;
-        if !header.legal() || (trying && !plausible(&header, &sink.bounds())) {
+        let bounds = sink.bounds();
+        // A frame that its receiver must refuse (RFC 9113, section 4.2) means that these bytes are no header.
+        if !header.legal() || header.length > bounds.longest || (trying && !plausible(&header, &bounds)) {
             if !trying {
                 sink.desynced();
             }

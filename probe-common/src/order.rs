@@ -19,6 +19,9 @@ pub struct Lanes {
     pub holes_abandoned: u64,
     /// Joins over frames that were not seen.
     pub missed: u64,
+    /// Processors that want to walk this direction at this moment. Segments of one connection may arrive on several at once
+    /// (the hook runs before the socket is locked), and only one may walk.
+    pub turn: u64,
     /// Active lanes besides lane 0.
     pub islands: u32,
     pub pad: u32,

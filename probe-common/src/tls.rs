@@ -236,7 +236,7 @@ impl Object {
         let header = header(head);
         let end = header.length.saturating_add(HEADER_LEN);
         // On evidence: a request or control frame that ends in this write, or exactly with it.
-        let open = Bounds { highest_stream: 0, max_frame_size: MAX_PLAINTEXT };
+        let open = Bounds { highest_stream: 0, max_frame_size: MAX_PLAINTEXT, longest: MAX_PLAINTEXT };
         if length >= HEADER_LEN && plausible(&header, &open) && end <= length {
             self.state = HTTP2;
             self.sent.state = FRAMES;

@@ -12,6 +12,7 @@
 //! The cgroup_skb programs return 1 whatever happens: 0 would drop the segment.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(
     clippy::needless_borrows_for_generic_args,
     reason = "maps take keys by reference: a moved key is copied once more"
@@ -25,6 +26,7 @@ mod packet;
 mod segment;
 mod tally;
 mod tls;
+mod turn;
 
 use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext};

@@ -9,9 +9,10 @@ use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_loop};
 use aya_ebpf::programs::SkBuffContext;
 use probe_common::account::{SIGNAL_RECOGNISED, SIGNAL_STALLED, SIGNAL_STIRRED};
 use probe_common::event;
-use probe_common::loss::{FRAME_BUDGET, UNREADABLE_SEGMENT};
+use probe_common::loss::{CONTENDED_SEGMENT, FRAME_BUDGET, UNREADABLE_SEGMENT};
+use probe_common::order::Place;
 use probe_common::slot::{Slot, TRANSPORT_FOREIGN};
-use probe_common::walk::{self, SENT};
+use probe_common::walk::{self, RECEIVED, SENT};
 
 use crate::emit;
 use crate::hello;
@@ -19,6 +20,7 @@ use crate::maps::{CONNECTIONS, SETTINGS, SLOTS, lost};
 use crate::packet;
 use crate::tally::{DONE, step_received, step_sent};
 use crate::tls::associate;
+use crate::turn;
 
 /// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is at most three
 /// steps (header, one entry of SETTINGS, payload).
@@ -30,6 +32,8 @@ const BOUNDED_STEPS: u32 = 2048;
 /// A walk in progress; lives on the stack of the program.
 pub struct Walk {
     skb: *mut __sk_buff,
+    slot: *mut Slot,
+    cookie: u64,
     /// Slot index, lane above it.
     place: u64,
     /// Offset of the new bytes in the packet, their number above it.
@@ -47,38 +51,72 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
     // SAFETY: the value is copied at once.
     let Some(index) = unsafe { CONNECTIONS.get(&cookie) }.copied() else { return };
     let Some(slot) = SLOTS.get_ptr_mut(index) else { return };
-    let Some(parsed) = packet::parse(ctx) else {
-        lost(UNREADABLE_SEGMENT);
+    // What is sent is sent under the socket's lock.
+    // SAFETY: a field of the slot.
+    let turn = unsafe { &raw mut (*slot).received_lanes.turn };
+    if DIRECTION == RECEIVED && !turn::take(turn) {
+        lost(CONTENDED_SEGMENT);
         return;
-    };
-    // SAFETY: takes no argument.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
-    // SAFETY: the slot is this socket's; the other direction's program writes other fields (see `Connection`).
-    let Some(place) = walk::begin(unsafe { &mut *slot }, DIRECTION, &parsed.segment, now_ns) else {
-        learn_local_address::<DIRECTION>(ctx, slot, parsed.ports);
-        return;
-    };
-    hello::piece::<DIRECTION>(ctx, slot, index, cookie, parsed.payload_at, &place);
+    }
     let mut walk = Walk {
         skb: ctx.skb.skb,
-        place: u64::from(index) | (place.lane as u64) << 32,
-        span: u64::from(parsed.payload_at + place.skip) | u64::from(place.len) << 32,
-        now_ns,
+        slot,
+        cookie,
+        place: u64::from(index),
+        span: 0,
+        now_ns: 0,
         at: 0,
         signals: 0,
     };
-    walker(&mut walk);
+    if begin::<DIRECTION>(&mut walk) != 0 {
+        walker(&mut walk);
+        end::<DIRECTION>(&mut walk);
+    }
+    if DIRECTION == RECEIVED {
+        turn::release(turn);
+    }
+}
+
+/// Reads the headers, counts the segment and finds what of it is new. 0: nothing is. Not inlined, so that its stack is gone
+/// when the walk begins: all frames of a call chain share 512 bytes.
+#[inline(never)]
+fn begin<const DIRECTION: u32>(walk: &mut Walk) -> u32 {
+    let ctx = SkBuffContext::new(walk.skb);
+    let index = walk.place as u32;
+    let Some(parsed) = packet::parse(&ctx) else {
+        lost(UNREADABLE_SEGMENT);
+        return 0;
+    };
+    // SAFETY: takes no argument.
+    walk.now_ns = unsafe { bpf_ktime_get_ns() };
+    // SAFETY: the slot is this socket's; the other direction's program writes other fields (see `Connection`).
+    let Some(place) = walk::begin(unsafe { &mut *walk.slot }, DIRECTION, &parsed.segment, walk.now_ns) else {
+        learn_local_address::<DIRECTION>(&ctx, walk.slot, parsed.ports);
+        return 0;
+    };
+    hello::piece::<DIRECTION>(&ctx, walk.slot, index, walk.cookie, parsed.payload_at, &place);
+    walk.place = u64::from(index) | (place.lane as u64) << 32;
+    walk.span = u64::from(parsed.payload_at + place.skip) | u64::from(place.len) << 32;
+    1
+}
+
+/// Takes the walk to the books.
+#[inline(never)]
+fn end<const DIRECTION: u32>(walk: &mut Walk) -> u32 {
+    let index = walk.place as u32;
+    let place = Place { lane: (walk.place >> 32) as usize, skip: 0, len: (walk.span >> 32) as u32 };
     if walk.at < place.len {
         lost(FRAME_BUDGET);
     }
-    // SAFETY: as above.
-    walk::finish(unsafe { &mut *slot }, DIRECTION, &place, walk.at);
+    // SAFETY: as in `begin`.
+    walk::finish(unsafe { &mut *walk.slot }, DIRECTION, &place, walk.at);
     if DIRECTION == SENT {
-        associate::records(index, slot);
+        associate::records(index, walk.slot);
     }
     if walk.signals != 0 {
-        signal(index, cookie, slot, walk.signals);
+        signal(index, walk.cookie, walk.slot, walk.signals);
     }
+    0
 }
 
 /// The SYN, or the first bare ACK of a seeded socket, tells the local address: connect() runs before it is chosen.

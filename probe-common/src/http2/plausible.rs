@@ -12,6 +12,9 @@ pub struct Bounds {
     pub highest_stream: u32,
     /// Longest payload that the receiver allows (SETTINGS_MAX_FRAME_SIZE), bytes.
     pub max_frame_size: u32,
+    /// Longest payload of an aligned stream: as above where the receiver's SETTINGS were seen, else the 2^24 - 1 bytes that the
+    /// header has room for.
+    pub longest: u32,
 }
 
 /// Streams that a client may open between two looks at it: a bound on how far an identifier may run ahead of the highest
@@ -55,7 +58,7 @@ pub fn plausible(h: &FrameHeader, bounds: &Bounds) -> bool {
 mod tests {
     use super::*;
 
-    const OPEN: Bounds = Bounds { highest_stream: 0, max_frame_size: 16_384 };
+    const OPEN: Bounds = Bounds { highest_stream: 0, max_frame_size: 16_384, longest: 16_384 };
 
     fn header(length: u32, kind: u8, flags: u8, stream: u32) -> FrameHeader {
         FrameHeader { length, stream, kind, flags, ..FrameHeader::default() }

@@ -120,7 +120,7 @@ impl<const DIRECTION: u32> Sink for Plain<DIRECTION> {
                 Received { connection, now_ns: 0, plain: true, signals: 0 }.bounds()
             };
         }
-        Bounds { highest_stream: 0, max_frame_size: 1 << 20 }
+        Bounds { highest_stream: 0, max_frame_size: 1 << 20, longest: (1 << 24) - 1 }
     }
 
     #[inline(always)]

@@ -190,6 +190,7 @@ fn losses(out: &mut Out, state: &State) -> Result<(), Error> {
         unassociated,
         tls_objects_full,
         unreadable_memory,
+        contended_segments,
     } = state.losses;
     let mut family = out.family(&metrics::EVENTS_LOST)?;
     for (reason, count) in [
@@ -199,6 +200,7 @@ fn losses(out: &mut Out, state: &State) -> Result<(), Error> {
         ("unreadable_segments", unreadable_segments),
         ("tls_objects_full", tls_objects_full),
         ("unreadable_memory", unreadable_memory),
+        ("contended_segments", contended_segments),
     ] {
         family.series(&[("reason", reason)], &ConstCounter::new(count))?;
     }

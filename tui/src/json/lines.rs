@@ -200,6 +200,7 @@ struct Losses {
     unassociated: u64,
     tls_objects_full: u64,
     unreadable_memory: u64,
+    contended_segments: u64,
     total: u64,
 }
 
@@ -213,6 +214,7 @@ impl Losses {
             unassociated: losses.unassociated,
             tls_objects_full: losses.tls_objects_full,
             unreadable_memory: losses.unreadable_memory,
+            contended_segments: losses.contended_segments,
             total: losses.total(),
         }
     }

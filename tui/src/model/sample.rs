@@ -284,6 +284,8 @@ pub struct Losses {
     pub unassociated: u64,
     pub tls_objects_full: u64,
     pub unreadable_memory: u64,
+    /// Segments that two processors handled at once: the frames of one of them are missing.
+    pub contended_segments: u64,
 }
 
 impl Losses {
@@ -297,6 +299,7 @@ impl Losses {
             + self.unassociated
             + self.tls_objects_full
             + self.unreadable_memory
+            + self.contended_segments
     }
 }
 

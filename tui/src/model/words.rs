@@ -96,7 +96,7 @@ pub fn error_code(code: u32) -> &'static str {
 impl Losses {
     /// Each counter with what it counts, to be read before its number: `events that did not fit into the ring: 2`.
     #[must_use]
-    pub fn in_words(&self) -> [(u64, &'static str); 7] {
+    pub fn in_words(&self) -> [(u64, &'static str); 8] {
         [
             (self.connections_full, "connections not watched, the table was full"),
             (self.ring_full, "events that did not fit into the ring"),
@@ -105,6 +105,7 @@ impl Losses {
             (self.unassociated, "TLS calls that could not be associated with a socket"),
             (self.tls_objects_full, "TLS objects that their table had no room for"),
             (self.unreadable_memory, "TLS buffers that could not be read"),
+            (self.contended_segments, "segments handled by two processors at once"),
         ]
     }
 }

@@ -287,6 +287,7 @@ impl Probe {
             unassociated: sum(loss::UNASSOCIATED),
             tls_objects_full: sum(loss::TLS_OBJECTS_FULL),
             unreadable_memory: sum(loss::UNREADABLE_MEMORY),
+            contended_segments: sum(loss::CONTENDED_SEGMENT),
         }
     }
 

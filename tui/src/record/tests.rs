@@ -288,11 +288,12 @@ prop_compose! {
         now_ns in any::<u64>(),
         unix_ns in any::<i64>(),
         readings in vec(reading(), 0..4),
-        n in vec(any::<u32>().prop_map(u64::from), 7),
+        n in vec(any::<u32>().prop_map(u64::from), 8),
         processes in vec(process(), 0..3),
     ) -> Sample {
         let losses = Losses { connections_full: n[0], ring_full: n[1], frame_budget: n[2], unreadable_segments: n[3],
-            unassociated: n[4], tls_objects_full: n[5], unreadable_memory: n[6] };
+            unassociated: n[4], tls_objects_full: n[5], unreadable_memory: n[6],
+            contended_segments: n[7] };
         Sample { now_ns, unix_ns: unix_ns.into(), readings, losses, processes }
     }
 }

@@ -76,6 +76,7 @@ mirror!(Losses as LossesWire {
     unassociated: u64,
     tls_objects_full: u64,
     unreadable_memory: u64,
+    contended_segments: u64,
 });
 mirror!(Process as ProcessWire { pid: u32, comm: String, library: Option<Library>, view: View, reason: String });
 mirror_words!(Transport as TransportWire { Unknown, H2c, Tls });

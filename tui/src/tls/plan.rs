@@ -108,14 +108,7 @@ pub struct Coverage {
 
 impl Coverage {
     fn none(pid: u32, reason: String) -> Self {
-        Self {
-            pid,
-            start_time_ticks: 0,
-            library: None,
-            view: View::Records,
-            reason,
-            points: Vec::new(),
-        }
+        Self { pid, start_time_ticks: 0, library: None, view: View::Records, reason, points: Vec::new() }
     }
 }
 

@@ -76,7 +76,7 @@ fn command_of(toolchain: &Toolchain, program: &Path, architecture: &str) -> Resu
         .env(wrapper::MARK, "1")
         // aya-ebpf uses one unstable feature (BPF inline assembly). The crate's name, not "1": the variable is part of
         // what rustc hashes, so another value gives other bytes.
-        .env("RUSTC_BOOTSTRAP", if toolchain.build_std { "1" } else { "aya_ebpf" })
+        .env("RUSTC_BOOTSTRAP", if toolchain.build_std { "1" } else { "aya_ebpf,h2watch_probe" })
         .env("CARGO_ENCODED_RUSTFLAGS", flags(architecture, &cargo_sources()?));
     Ok(cargo)
 }
