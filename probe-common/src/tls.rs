@@ -14,6 +14,10 @@ const OVERHEADS: [u32; 3] = [17, 24, 16];
 const MAX_PLAINTEXT: u32 = 16_384;
 /// Writes of a task that stay candidates after they returned (memory BIOs are sent later); a power of two.
 pub const RECENT: usize = 8;
+/// How long a write that returned stays a candidate. What a program encrypts it sends next (measured: 50 to 300 us later); one
+/// that was interrupted for longer only abstains. Without an end, connections that all write the same length would keep each
+/// other ambiguous for ever.
+const FRESH_NS: u64 = 2_000_000;
 /// Units that wait for the socket to be known. Clients write a preface, SETTINGS, WINDOW_UPDATE and a few requests before
 /// the first record leaves.
 pub const WAITING: usize = 24;
@@ -100,6 +104,7 @@ pub struct Call {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Written {
     pub object: u64,
+    pub at_ns: u64,
     pub tgid: u32,
     pub length: u32,
 }
@@ -117,7 +122,7 @@ pub struct Task {
 
 const _: () = assert!(size_of::<ObjectKey>() == 16);
 const _: () = assert!(size_of::<Unit>() == 32);
-const _: () = assert!(size_of::<Task>() == 24 + 16 * RECENT);
+const _: () = assert!(size_of::<Task>() == 32 + 24 * RECENT);
 const _: () = assert!(size_of::<Object>().is_multiple_of(8));
 
 /// True when a record with `payload` bytes may hold `length` bytes of plaintext, or the first part of more.
@@ -142,9 +147,9 @@ impl Task {
     }
 
     /// The write that a record of `payload` bytes belongs to: the one in progress, else the only object among the recent
-    /// ones. `None` when there is none, or more than one object. A write that fits into the record is used up.
+    /// fresh ones. `None` when there is none, or more than one object. A write that fits into the record is used up.
     #[inline(always)]
-    pub fn writer_of(&mut self, payload: u32) -> Option<Written> {
+    pub fn writer_of(&mut self, payload: u32, now_ns: u64) -> Option<Written> {
         if record_fits(self.current.length, payload) {
             let current = self.current;
             self.use_up(current.object, payload);
@@ -154,7 +159,8 @@ impl Task {
         let mut i = 0;
         while i < RECENT {
             let candidate = self.recent[i];
-            if record_fits(candidate.length, payload) {
+            let fresh = now_ns.wrapping_sub(candidate.at_ns) < FRESH_NS;
+            if fresh && record_fits(candidate.length, payload) {
                 if found.length != 0 && found.object != candidate.object {
                     return None;
                 }
@@ -252,7 +258,7 @@ impl Object {
         }
         let header = header(head);
         let settings = header.kind == 4 && header.flags == 0 && header.stream == 0 && header.reserved == 0;
-        if length >= HEADER_LEN && settings && header.length % 6 == 0 && header.length <= 6 * 32 {
+        if length >= HEADER_LEN && settings && header.length.is_multiple_of(6) && header.length <= 6 * 32 {
             self.received.state = FRAMES;
             return self.state != OTHER;
         }
@@ -290,7 +296,7 @@ mod tests {
     use super::*;
 
     fn wrote(object: u64, length: u32) -> Written {
-        Written { object, tgid: 1, length }
+        Written { object, at_ns: 1000, tgid: 1, length }
     }
 
     fn head(bytes: &[u8]) -> [u8; 16] {
@@ -314,7 +320,7 @@ mod tests {
         let mut task = Task::default();
         task.note(wrote(0xa, 50));
         task.note(wrote(0xb, 50));
-        assert_eq!(task.writer_of(67).unwrap().object, 0xb);
+        assert_eq!(task.writer_of(67, 2000).unwrap().object, 0xb);
     }
 
     #[test]
@@ -324,9 +330,18 @@ mod tests {
         task.note(wrote(0xb, 50));
         task.note(wrote(0xc, 99));
         task.current = Written::default();
-        assert!(task.writer_of(67).is_none());
-        assert_eq!(task.writer_of(99 + 24).unwrap().object, 0xc);
-        assert!(task.writer_of(99 + 24).is_none(), "used up");
+        assert!(task.writer_of(67, 2000).is_none());
+        assert_eq!(task.writer_of(99 + 24, 2000).unwrap().object, 0xc);
+        assert!(task.writer_of(99 + 24, 2000).is_none(), "used up");
+    }
+
+    #[test]
+    fn a_write_of_long_ago_no_longer_stands_in_the_way() {
+        let mut task = Task::default();
+        task.note(wrote(0xa, 50));
+        task.note(Written { at_ns: 1000 + FRESH_NS, ..wrote(0xb, 50) });
+        task.current = Written::default();
+        assert_eq!(task.writer_of(67, 2000 + FRESH_NS).unwrap().object, 0xb);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use aya_ebpf::programs::SkBuffContext;
 use probe_common::direction::{Segment, TCP_SYN};
 use probe_common::lane::Source;
+use probe_common::slot::FAMILY_INET6;
 
 const IPPROTO_TCP: u8 = 6;
 const IPV6_HEADER: u32 = 40;
@@ -87,7 +88,7 @@ fn tcp_behind_extensions(skb: *mut __sk_buff, next: u8) -> Option<u32> {
 
 /// The local address as the segment names it: source on egress, destination on ingress.
 #[inline(always)]
-pub fn local_address(ctx: &SkBuffContext, sent: bool, address: &mut [u8; 16]) -> bool {
+pub fn local_address(ctx: &SkBuffContext, sent: bool, family: u32, address: &mut [u8; 16]) -> bool {
     let skb = ctx.skb.skb;
     let Some(first) = load::<20>(skb, 0) else { return false };
     if first[0] >> 4 == 4 {
@@ -96,7 +97,14 @@ pub fn local_address(ctx: &SkBuffContext, sent: bool, address: &mut [u8; 16]) ->
         } else {
             [first[16], first[17], first[18], first[19]]
         };
-        address[..4].copy_from_slice(&from);
+        // A socket of AF_INET6 may speak IPv4 (RFC 4291, section 2.5.5.2): its address has the mapped form.
+        if family == FAMILY_INET6 {
+            address[10] = 0xff;
+            address[11] = 0xff;
+            address[12..16].copy_from_slice(&from);
+        } else {
+            address[..4].copy_from_slice(&from);
+        }
         return true;
     }
     let Some(bytes) = load::<16>(skb, if sent { 8 } else { 24 }) else { return false };

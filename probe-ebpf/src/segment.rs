@@ -128,7 +128,7 @@ fn learn_local_address<const DIRECTION: u32>(ctx: &SkBuffContext, slot: *mut Slo
         return;
     }
     let sent = DIRECTION == SENT;
-    if packet::local_address(ctx, sent, &mut connection.local_addr) {
+    if packet::local_address(ctx, sent, connection.family, &mut connection.local_addr) {
         connection.local_port = if sent { ports.0 } else { ports.1 };
     }
 }

@@ -1,6 +1,7 @@
 //! Which TLS object a socket's records come from. Called by egress with every segment of a TLS connection that is not
 //! certain yet.
 
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_current_task;
 use probe_common::slot::{MATCHED_RECORDS, Slot};
 use probe_common::tls::{OTHER, ObjectKey};
@@ -34,7 +35,7 @@ pub extern "C" fn match_record(index: u32, payload: u32) -> u32 {
     let current = unsafe { bpf_get_current_task() };
     let Some(task) = TLS_TASKS.get_ptr_mut(&current) else { return 0 };
     // SAFETY: a task runs on one CPU at a time.
-    let Some(written) = (unsafe { (*task).writer_of(payload) }) else { return 0 };
+    let Some(written) = (unsafe { (*task).writer_of(payload, bpf_ktime_get_ns()) }) else { return 0 };
     let key = ObjectKey { address: written.object, tgid: written.tgid, pad: 0 };
     let Some(object) = TLS_OBJECTS.get_ptr_mut(&key) else { return 0 };
     let Some(slot) = SLOTS.get_ptr_mut(index) else { return 0 };

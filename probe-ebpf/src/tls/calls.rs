@@ -47,8 +47,9 @@ fn write(ctx: &ProbeContext, count_argument: Option<usize>) -> u32 {
     let call = enter(&TLS_WRITES, ctx, count_argument);
     let length = ctx.arg::<u64>(2).unwrap_or(0) as u32;
     // The object must be there when its first record leaves, inside this call.
-    let _ = object_of(ctx, &key(call.object));
-    note_write(call.object, length);
+    if let Some(object) = object_of(ctx, &key(call.object)) {
+        note_write(object, call.object, length);
+    }
     0
 }
 

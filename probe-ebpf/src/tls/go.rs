@@ -41,7 +41,7 @@ pub fn go_write(ctx: ProbeContext) -> u32 {
     let ([receiver, buffer, length], _) = arguments(&ctx);
     let key = key(receiver);
     let Some(object) = object_of(&ctx, &key) else { return 0 };
-    note_write(receiver, length as u32);
+    note_write(object, receiver, length as u32);
     // SAFETY: the object of this call.
     if unsafe { (*object).cookie == 0 && (*object).state == HTTP2 } {
         follow_descriptor(&key, object);

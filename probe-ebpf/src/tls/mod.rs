@@ -8,11 +8,11 @@ mod go;
 mod plain;
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_get_current_task, bpf_probe_read_user};
 use aya_ebpf::programs::ProbeContext;
 use probe_common::loss::TLS_OBJECTS_FULL;
-use probe_common::tls::{Object, ObjectKey, Task, Written};
+use probe_common::tls::{CERTAIN, Object, ObjectKey, Task, Written};
 
 use crate::maps::{TLS_BLANK, TLS_OBJECTS, TLS_TASKS, lost};
 
@@ -62,12 +62,17 @@ fn object_of(ctx: &ProbeContext, key: &ObjectKey) -> Option<*mut Object> {
     Some(object)
 }
 
-/// Remembers that this task writes `length` bytes to the object.
+/// Remembers that this task writes `length` bytes to the object, unless its socket is certain.
 #[inline(always)]
-fn note_write(address: u64, length: u32) {
-    // SAFETY: takes no argument.
-    let current = unsafe { bpf_get_current_task() };
-    let written = Written { object: address, tgid: (bpf_get_current_pid_tgid() >> 32) as u32, length };
+fn note_write(object: *mut Object, address: u64, length: u32) {
+    // SAFETY: the object of the current call.
+    if unsafe { (*object).cookie != 0 && (*object).votes >= CERTAIN } {
+        return;
+    }
+    // SAFETY: take no argument.
+    let (current, at_ns) = unsafe { (bpf_get_current_task(), bpf_ktime_get_ns()) };
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let written = Written { object: address, at_ns, tgid, length };
     if let Some(task) = TLS_TASKS.get_ptr_mut(&current) {
         // SAFETY: a task runs on one CPU at a time, and egress only touches the current one.
         unsafe { (*task).note(written) };

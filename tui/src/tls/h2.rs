@@ -11,6 +11,8 @@ pub const OVERHEADS_BYTES: [u16; 3] = [17, 24, 16];
 /// Records that are looked at in each direction: the evidence is at the beginning.
 pub const FIRST_RECORDS: usize = 12;
 
+/// The client's Finished message in TLS 1.3 with SHA-384, which travels as application data.
+const FINISHED_SHA384: u16 = 52;
 const PREFACE: u16 = 24;
 const FRAME_HEADER: u16 = 9;
 const WINDOW_UPDATE: u16 = 13;
@@ -72,7 +74,22 @@ pub fn decide(facts: &Facts) -> Answer {
     if facts.tls13 == Some(false) && offered.is_some() && !facts.sent.is_empty() {
         return Answer::NotHttp2("the server chose no protocol (ALPN, TLS 1.2)".to_owned());
     }
+    if let Some(evidence) = by_encrypted_extensions(facts) {
+        return Answer::Http2(evidence);
+    }
     by_lengths(facts)
+}
+
+/// TLS 1.3 encrypts the server's choice, but not its length: EncryptedExtensions is the first encrypted record that most
+/// servers send, and the choice is nearly all that is in it. A header of 4 bytes, the list's length, and for ALPN 7 bytes and
+/// the name (RFC 8446, section 4.3.1; RFC 7301, section 3.1). All other extensions that servers send there have even lengths.
+fn by_encrypted_extensions(facts: &Facts) -> Option<String> {
+    let (Some(true), Some(offered)) = (facts.tls13, &facts.alpn_offered) else { return None };
+    let length = usize::from(facts.received.first()?.checked_sub(OVERHEADS_BYTES[0])?);
+    let fits = |least: usize| length >= least && (length - least).is_multiple_of(2);
+    let chosen = |protocol: &str| fits(4 + 2 + 7 + protocol.len());
+    let only = chosen("h2") && !fits(4 + 2) && !offered.iter().any(|p| p != "h2" && chosen(p));
+    only.then(|| format!("the server's encrypted choice of protocol has the length of h2 ({length} bytes)"))
 }
 
 fn overheads(facts: &Facts) -> &'static [u16] {
@@ -120,9 +137,10 @@ fn by_lengths(facts: &Facts) -> Answer {
 /// Plaintext lengths of a first write: the preface alone, or with SETTINGS, or with a WINDOW_UPDATE too.
 fn is_opening(length: u16) -> bool {
     let settings = |rest: u16| {
-        rest >= FRAME_HEADER && (rest - FRAME_HEADER) % 6 == 0 && (rest - FRAME_HEADER) / 6 <= MAX_SETTINGS
+        rest >= FRAME_HEADER && (rest - FRAME_HEADER).is_multiple_of(6) && (rest - FRAME_HEADER) / 6 <= MAX_SETTINGS
     };
     match length.checked_sub(PREFACE) {
+        _ if length == FINISHED_SHA384 => false,
         None => false,
         Some(0) => true,
         Some(rest) => settings(rest) || rest.checked_sub(WINDOW_UPDATE).is_some_and(settings),
@@ -194,6 +212,25 @@ mod tests {
         assert_eq!(is_http2(&tls13(&[36, 64, 120], &[230, 500])), None);
         // A chunked body with a piece of 9 bytes ("4\r\nabcd\r\n").
         assert_eq!(is_http2(&tls13(&[36, 110, 9, 5], &[230, 500])), None);
+    }
+
+    #[test]
+    fn the_length_of_the_servers_choice_tells_h2() {
+        // As sent by Go's server: with SNI acknowledged there are four bytes more.
+        assert_eq!(is_http2(&tls13(&[36], &[15, 822, 264, 36])), Some(true));
+        assert_eq!(is_http2(&tls13(&[36], &[19, 822, 264, 36])), Some(true));
+        for length in [21, 25, 6, 10, 16, 823] {
+            assert_eq!(is_http2(&tls13(&[36], &[length])), None, "{length}");
+        }
+        let with_a_short_other = Facts { ..tls13(&[36], &[19]) };
+        let alpn_offered = Some(vec!["h2".to_owned(), "spdy".to_owned()]);
+        assert_eq!(is_http2(&Facts { alpn_offered, ..with_a_short_other }), None);
+    }
+
+    #[test]
+    fn the_end_of_the_handshake_is_no_preface() {
+        // Finished with SHA-384 is as long as a preface, one setting and a WINDOW_UPDATE.
+        assert_eq!(is_http2(&tls13(&[52, 200], &[230, 9])), None);
     }
 
     #[test]

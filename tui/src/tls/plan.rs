@@ -137,12 +137,11 @@ pub struct Planner {
 impl Planner {
     /// Looks at process `pid`. Never fails: what went wrong is the coverage's reason.
     pub fn plan(&mut self, pid: u32, depth: Depth) -> Coverage {
-        let empty = |reason| Coverage::none(pid, reason);
         let looked =
             libraries::start_time_ticks(pid).and_then(|start| Ok((start, libraries::executables(pid)?)));
         let (start_time_ticks, executables) = match looked {
             Ok(looked) => looked,
-            Err(error) => return empty(format!("{error:#}")),
+            Err(error) => return Coverage::none(pid, format!("{error:#}")),
         };
         let mut merged = Merge { hints: executables.refused, ..Merge::default() };
         for file in &executables.files {
@@ -153,7 +152,7 @@ impl Planner {
                 Analysis::Unreadable(why) => merged.hints.push(format!("{}: {why}", file.name())),
             }
         }
-        Coverage { start_time_ticks, ..merged.coverage(empty(String::new())) }
+        merged.coverage(pid, start_time_ticks)
     }
 
     /// Looks at a process that does not run `program` yet: at that file, and at the host's TLS libraries, which it may load.
@@ -168,7 +167,7 @@ impl Planner {
             }
         }
         let start_time_ticks = libraries::start_time_ticks(pid).unwrap_or_default();
-        merged.coverage(Coverage { start_time_ticks, ..Coverage::none(pid, String::new()) })
+        merged.coverage(pid, start_time_ticks)
     }
 
     fn analyse(&mut self, file: &MappedFile) -> &Analysis {
@@ -276,7 +275,7 @@ impl Merge {
         }
     }
 
-    fn coverage(self, empty: Coverage) -> Coverage {
+    fn coverage(self, pid: u32, start_time_ticks: u64) -> Coverage {
         let mut sentences = self.reasons;
         if sentences.is_empty() && self.hints.is_empty() {
             sentences.push("no TLS library with symbols was found".to_owned());
@@ -287,7 +286,8 @@ impl Merge {
             view: if self.library.is_some() { self.view } else { View::Records },
             reason: sentences.join("; "),
             points: self.points,
-            ..empty
+            pid,
+            start_time_ticks,
         }
     }
 }

@@ -20,3 +20,4 @@ mod loss;
 mod quiet;
 mod stall;
 mod testrun;
+mod tls;

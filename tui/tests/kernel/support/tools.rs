@@ -54,12 +54,19 @@ pub(crate) fn go_client() -> PathBuf {
 }
 
 fn build_go_client() -> PathBuf {
+    go_build("go", "go-client", &[])
+}
+
+/// Builds the Go program in `clients/SOURCE` as `.cache/NAME`.
+pub(crate) fn go_build(source: &str, name: &str, options: &[&str]) -> PathBuf {
     let go = from_cache(&format!("go/{GO}/bin/go"));
     let cache = workspace().join(".cache");
-    let output = cache.join("go-client");
+    let output = cache.join(name);
     let built = Command::new(&go)
-        .current_dir(client_source("go"))
-        .args(["build", "-trimpath", "-o"])
+        .current_dir(client_source(source))
+        .args(["build", "-trimpath"])
+        .args(options)
+        .arg("-o")
         .arg(&output)
         .arg(".")
         .env("GOCACHE", cache.join("go-build"))

@@ -1,0 +1,3 @@
+module h2watch.test/tls
+
+go 1.21
