@@ -225,6 +225,8 @@ pub struct TcpFacts {
     pub timer: u8,
     /// Milliseconds until that timer fires.
     pub timer_expires_ms: u32,
+    /// `net.ipv4.tcp_retries2` of the socket's network namespace; `None` when it could not be read.
+    pub tcp_retries2: Option<u32>,
 }
 
 /// What the TLS handshake showed.

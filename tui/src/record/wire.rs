@@ -169,6 +169,7 @@ mirror!(TcpFacts as TcpFactsWire {
     send_queue: u32,
     timer: u8,
     timer_expires_ms: u32,
+    tcp_retries2: Option<u32>,
 });
 mirror!(TlsFacts as TlsFactsWire {
     server_name: Option<String>,

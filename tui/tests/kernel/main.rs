@@ -16,6 +16,7 @@ mod attach;
 mod counts;
 mod dashboard;
 mod errors;
+mod faults;
 mod loss;
 mod quiet;
 mod stall;

@@ -1,6 +1,8 @@
 //! What this test binary does when a test starts it as a process of its own: a server, or a client of the h2 crate.
 //! `play` is no test; without a role it does nothing.
 
+mod caller;
+mod careless;
 mod mixed;
 mod quiet;
 mod steady;
@@ -19,6 +21,8 @@ fn play() {
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     match std::env::var(ROLE).unwrap_or_default().as_str() {
         "server" => server(),
+        "caller" => caller::play(&arguments),
+        "careless" => careless::play(&arguments),
         "mixed" => mixed::play(&arguments),
         "quiet" => quiet::play(&arguments),
         "steady" => steady::play(&arguments),

@@ -1,0 +1,160 @@
+//! The faults: what is set up, what strikes, and the cause that must be said. One row each.
+
+use super::peer::{Misdeed, Peer};
+use crate::support::link::Link;
+use crate::support::netns::Cable;
+use crate::support::programs::{self, role};
+use crate::support::servers;
+use crate::support::watch::signal_process;
+use rustix::process::Signal;
+use std::any::Any;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+/// A kind of fault.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    pub(crate) cause: &'static str,
+    pub(crate) set_up: fn() -> World,
+    /// How soon after the strike the cause must be known.
+    pub(crate) within: Duration,
+}
+
+/// Client and server of one run, healthy until the strike.
+pub(crate) struct World {
+    /// The client's command line.
+    pub(crate) client: Vec<String>,
+    /// Carries out the fault. It is given the client's side of the story where the client itself is at fault.
+    pub(crate) strike: Box<dyn FnOnce() + Send>,
+    /// The client strikes by itself, and says when with this word and nanoseconds.
+    pub(crate) strikes_itself: Option<&'static str>,
+    /// Streams that must have been answered before the strike.
+    pub(crate) warm: u64,
+    /// What the world consists of; it ends with this.
+    pub(crate) parts: Vec<Box<dyn Any + Send>>,
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(crate) const FAULTS: [Fault; 11] = [
+    Fault { name: "drop both ways", cause: "black_hole", set_up: || dropping(BOTH), within: seconds(4) },
+    Fault {
+        name: "drop what the peer sends",
+        cause: "black_hole",
+        set_up: || dropping(LEAVING),
+        within: seconds(4),
+    },
+    Fault {
+        name: "drop what we send",
+        cause: "black_hole",
+        set_up: || dropping(ARRIVING),
+        within: seconds(4),
+    },
+    Fault { name: "server stopped", cause: "silent_peer", set_up: stopped, within: seconds(5) },
+    Fault { name: "proxy forwards nothing", cause: "silent_peer", set_up: unplugged, within: seconds(5) },
+    Fault { name: "server answers only PING", cause: "hung_server", set_up: hung, within: seconds(40) },
+    Fault {
+        name: "server stops reading an upload",
+        cause: "peer_window_closed",
+        set_up: deaf,
+        within: seconds(15),
+    },
+    Fault {
+        name: "no WINDOW_UPDATE for the connection",
+        cause: "flow_control",
+        set_up: || miserly(Misdeed::GrantsNothing),
+        within: seconds(15),
+    },
+    Fault {
+        name: "no WINDOW_UPDATE for streams",
+        cause: "flow_control",
+        set_up: || miserly(Misdeed::GrantsNoStream),
+        within: seconds(15),
+    },
+    Fault { name: "GOAWAY ignored", cause: "goaway_ignored", set_up: goaway, within: seconds(5) },
+    Fault { name: "client stops reading", cause: "reader_blocked", set_up: deaf_client, within: seconds(15) },
+];
+
+const ARRIVING: &[&str] = &["input"];
+const LEAVING: &[&str] = &["output"];
+const BOTH: &[&str] = &["input", "output"];
+
+/// A request each 100 ms, cancelled after a second: the pool of the bug.
+fn caller(address: SocketAddr, upload_bytes: u64, ping_ms: u64) -> Vec<String> {
+    let words = [address.to_string(), "100".into(), "1000".into(), "/bytes/10".into()];
+    role("caller", &[&words[..], &[upload_bytes.to_string(), ping_ms.to_string()]].concat())
+}
+
+/// A link between two network namespaces; the hooks lose TCP segments at the server's end.
+fn dropping(hooks: &'static [&'static str]) -> World {
+    let cable = Cable::new();
+    let address = cable.server.v4;
+    let listener = cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port"));
+    let server = servers::start_on(listener);
+    let client = [cable.client.enter(), caller(server, 0, 0)].concat();
+    let cable = std::sync::Arc::new(cable);
+    let there = std::sync::Arc::clone(&cable);
+    let strike = move || {
+        let chain = |hook: &&str| {
+            format!("chain {hook}s {{ type filter hook {hook} priority 0; meta l4proto tcp drop; }}\n")
+        };
+        there.server.nft(&format!("table inet dead {{ {} }}", hooks.iter().map(chain).collect::<String>()));
+    };
+    World { strike: Box::new(strike), parts: vec![Box::new(cable)], ..World::healthy(client) }
+}
+
+fn stopped() -> World {
+    let (program, address) = programs::server();
+    let pid = program.pid();
+    let strike = move || signal_process(pid, Signal::STOP);
+    World {
+        strike: Box::new(strike),
+        parts: vec![Box::new(program)],
+        ..World::healthy(caller(address, 0, 0))
+    }
+}
+
+fn unplugged() -> World {
+    let link = Link::to(servers::start());
+    let client = caller(link.address, 0, 0);
+    World { strike: Box::new(move || link.unplug()), ..World::healthy(client) }
+}
+
+fn hung() -> World {
+    let peer = Peer::start(Misdeed::AnswersNoStream);
+    let client = caller(peer.address, 0, 500);
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
+}
+
+fn deaf() -> World {
+    let peer = Peer::start(Misdeed::StopsReading);
+    let client = caller(peer.address, 1 << 20, 0);
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
+}
+
+/// The windows are used up by the first uploads.
+fn miserly(misdeed: Misdeed) -> World {
+    let peer = Peer::start(misdeed);
+    World { warm: 0, ..World::healthy(caller(peer.address, 200_000, 0)) }
+}
+
+fn goaway() -> World {
+    let peer = Peer::start(Misdeed::GoesAway);
+    let client = role("careless", &[peer.address.to_string(), "100".into(), "0".into()]);
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
+}
+
+fn deaf_client() -> World {
+    let peer = Peer::start(Misdeed::Nothing);
+    let client = role("careless", &[peer.address.to_string(), "100".into(), "2000".into()]);
+    World { strikes_itself: Some("DEAF "), ..World::healthy(client) }
+}
+
+impl World {
+    fn healthy(client: Vec<String>) -> Self {
+        Self { client, strike: Box::new(|| {}), strikes_itself: None, warm: 10, parts: Vec::new() }
+    }
+}
