@@ -183,6 +183,8 @@ pub struct Streams {
     pub in_flight: u64,
     /// Of those in flight, the ones without response HEADERS (`View::Frames` only).
     pub without_answer: u64,
+    /// Of those in flight, the ones that the client has not ended: DATA or trailers are still to come.
+    pub sending: u64,
     /// Opened since the peer was last heard.
     pub unanswered: u64,
     /// Opened since the peer last sent HEADERS, DATA or RST_STREAM (`View::Frames` only).

@@ -245,9 +245,9 @@ fn view() -> impl Strategy<Value = View> {
 }
 
 prop_compose! {
-    fn streams()(n in vec(any::<u64>(), 7), highest in any::<u32>(), approximate in any::<bool>()) -> Streams {
+    fn streams()(n in vec(any::<u64>(), 8), highest in any::<u32>(), approximate in any::<bool>()) -> Streams {
         Streams { opened: n[0], in_flight: n[1], without_answer: n[2], unanswered: n[3], unanswered_by_streams: n[4],
-            abandoned: n[5], opened_after_goaway: n[6], highest, approximate }
+            abandoned: n[5], opened_after_goaway: n[6], sending: n[7], highest, approximate }
     }
 }
 

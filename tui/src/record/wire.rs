@@ -143,6 +143,7 @@ mirror!(Streams as StreamsWire {
     opened: u64,
     in_flight: u64,
     without_answer: u64,
+    sending: u64,
     unanswered: u64,
     unanswered_by_streams: u64,
     abandoned: u64,

@@ -1,6 +1,7 @@
 //! A target under watch: the probe attached to it, its processes followed, and samples of it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use anyhow::Result;
 
 use super::clock;
 use crate::diag::{Namespaces, open_clients};
-use crate::model::sample::{Cookie, Owner, Reading, Sample};
+use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
@@ -16,6 +17,10 @@ use crate::target::{Target, process};
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
 const MAX_FACTS: usize = 512;
+/// A process that does not read its answers looks healthy from the wire: only its receive queue tells. So connections that
+/// nothing is suspected of are looked up too, in turn, this many in this time, whatever their number.
+const SPOT_CHECKS: usize = 16;
+const SPOT_CHECKS_EVERY_NS: Nanos = 250_000_000;
 
 /// What is needed to begin.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +39,9 @@ pub struct Watcher {
     namespaces: Namespaces,
     owners: HashMap<u32, Owner>,
     followed: BTreeSet<u32>,
+    /// Place of the next spot check among the used slots, and when the last ones were made.
+    spot: usize,
+    spot_checked_ns: Nanos,
     /// Sentences about what could not be seen, for the reader.
     warnings: Vec<String>,
 }
@@ -60,6 +68,8 @@ impl Watcher {
             namespaces: Namespaces::default(),
             owners: HashMap::new(),
             followed: BTreeSet::new(),
+            spot: 0,
+            spot_checked_ns: 0,
             warnings: Vec::new(),
         };
         watcher.follow(true)?;
@@ -124,7 +134,8 @@ impl Watcher {
         let mut ended: Vec<SlotId> = Vec::new();
         let used: Vec<SlotId> = self.probe.used().collect();
         let mut facts_left = MAX_FACTS;
-        for slot in used {
+        let spot = self.next_spot(now_ns, used.len());
+        for (place, slot) in used.into_iter().enumerate() {
             let Some(mut reading) = self.probe.read(slot) else {
                 // Foreign, and its event was lost.
                 ended.push(slot);
@@ -132,7 +143,9 @@ impl Watcher {
             };
             if reading.closed_ns.is_some() {
                 ended.push(slot);
-            } else if facts_left > 0 && (reading.first_unanswered_ns.is_some() || suspects(reading.id)) {
+            } else if facts_left > 0
+                && (reading.first_unanswered_ns.is_some() || suspects(reading.id) || spot.contains(&place))
+            {
                 facts_left -= 1;
                 self.add_facts(&mut reading);
             }
@@ -149,6 +162,17 @@ impl Watcher {
             losses: self.probe.losses(),
             processes: Vec::new(),
         }
+    }
+
+    /// Places that are looked up in this sample, whatever is thought of them.
+    fn next_spot(&mut self, now_ns: Nanos, used: usize) -> Range<usize> {
+        if now_ns < self.spot_checked_ns.saturating_add(SPOT_CHECKS_EVERY_NS) {
+            return 0..0;
+        }
+        self.spot_checked_ns = now_ns;
+        let begin = if self.spot < used { self.spot } else { 0 };
+        self.spot = begin + SPOT_CHECKS;
+        begin..self.spot
     }
 
     fn add_facts(&mut self, reading: &mut Reading) {

@@ -200,6 +200,7 @@ fn no_window_update_is_flow_control_and_names_the_window() {
         scene.c.reading.received.settings = Some(settings);
         scene.c.reading.received.window_granted = granted;
         scene.c.reading.sent.data_bytes = data;
+        scene.c.reading.streams.sending = 2;
         scene.c.heard();
         scene.run(4_000, |c, _| {
             c.tcp(quiet_tcp());
