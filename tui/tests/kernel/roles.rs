@@ -4,6 +4,7 @@
 mod caller;
 mod careless;
 mod mixed;
+mod patient;
 mod quiet;
 mod steady;
 
@@ -20,10 +21,11 @@ fn play() {
     let arguments = std::env::var(ARGUMENTS).unwrap_or_default();
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     match std::env::var(ROLE).unwrap_or_default().as_str() {
-        "server" => server(),
+        "server" => server(arguments[0]),
         "caller" => caller::play(&arguments),
         "careless" => careless::play(&arguments),
         "mixed" => mixed::play(&arguments),
+        "patient" => patient::play(&arguments),
         "quiet" => quiet::play(&arguments),
         "steady" => steady::play(&arguments),
         "exit" => std::process::exit(arguments[0].parse().expect("an exit status")),
@@ -31,8 +33,8 @@ fn play() {
     }
 }
 
-fn server() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+fn server(address: &str) {
+    let listener = TcpListener::bind(address).expect("a free port");
     println!("\nSERVING {}", listener.local_addr().expect("a bound socket"));
     crate::support::servers::serve(listener);
 }

@@ -39,7 +39,7 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-pub(crate) const FAULTS: [Fault; 11] = [
+pub(crate) const FAULTS: [Fault; 12] = [
     Fault { name: "drop both ways", cause: "black_hole", set_up: || dropping(BOTH), within: seconds(4) },
     Fault {
         name: "drop what the peer sends",
@@ -51,6 +51,12 @@ pub(crate) const FAULTS: [Fault; 11] = [
         name: "drop what we send",
         cause: "black_hole",
         set_up: || dropping(ARRIVING),
+        within: seconds(4),
+    },
+    Fault {
+        name: "drop what we send, the peer goes on sending",
+        cause: "black_hole",
+        set_up: dropping_ours,
         within: seconds(4),
     },
     Fault { name: "server stopped", cause: "silent_peer", set_up: stopped, within: seconds(5) },
@@ -90,10 +96,17 @@ fn caller(address: SocketAddr, upload_bytes: u64, ping_ms: u64) -> Vec<String> {
 
 /// A link between two network namespaces; the hooks lose TCP segments at the server's end.
 fn dropping(hooks: &'static [&'static str]) -> World {
+    cut(hooks, servers::start_on)
+}
+
+fn dropping_ours() -> World {
+    cut(ARRIVING, |listener| Peer::start_on(listener, Misdeed::SendsPings).address)
+}
+
+fn cut(hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> World {
     let cable = Cable::new();
     let address = cable.server.v4;
-    let listener = cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port"));
-    let server = servers::start_on(listener);
+    let server = serve(cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port")));
     let client = [cable.client.enter(), caller(server, 0, 0)].concat();
     let cable = std::sync::Arc::new(cable);
     let there = std::sync::Arc::clone(&cable);

@@ -20,6 +20,8 @@ pub(crate) enum Misdeed {
     GrantsNothing,
     /// From the beginning: no WINDOW_UPDATE for a stream.
     GrantsNoStream,
+    /// Nothing, and sends a PING each 300 ms.
+    SendsPings,
     /// Sends GOAWAY, and answers only the streams before it.
     GoesAway,
 }
@@ -38,7 +40,10 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start(misdeed: Misdeed) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), misdeed)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, misdeed: Misdeed) -> Self {
         let address = listener.local_addr().expect("a bound socket");
         let struck = Arc::<AtomicBool>::default();
         let shared = Arc::clone(&struck);
@@ -71,6 +76,15 @@ fn serve(mut socket: TcpStream, misdeed: Misdeed, struck: &AtomicBool) -> io::Re
     frames::write(&mut socket, frames::SETTINGS, 0, 0, &settings)?;
     if misdeed != Misdeed::GrantsNothing {
         frames::write(&mut socket, frames::WINDOW_UPDATE, 0, 0, &WIDE.to_be_bytes())?;
+    }
+    if misdeed == Misdeed::SendsPings {
+        let mut socket = socket.try_clone()?;
+        // Between two answers, which are written in one piece each.
+        thread::spawn(move || {
+            while frames::write(&mut socket, frames::PING, 0, 0, &[0; 8]).is_ok() {
+                thread::sleep(Duration::from_millis(300));
+            }
+        });
     }
     let mut gone = false;
     loop {

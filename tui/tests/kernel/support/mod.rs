@@ -8,6 +8,7 @@ pub(crate) mod netns;
 pub(crate) mod oracle;
 pub(crate) mod programs;
 pub(crate) mod pulse;
+pub(crate) mod relay;
 mod selftest;
 pub(crate) mod servers;
 pub(crate) mod tools;
