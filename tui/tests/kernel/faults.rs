@@ -1,6 +1,7 @@
 //! Every cause under its real fault, with h2watch's default settings.
 
 mod catalogue;
+mod give_up;
 mod peer;
 mod report;
 mod run;

@@ -110,7 +110,8 @@ fn evidence(case: &Case<'_>) -> String {
     let arriving = tcp.last_data_received_ms < ARRIVING_MS || tcp.last_ack_received_ms < ARRIVING_MS;
     let silent_ms = tcp.last_ack_received_ms.min(tcp.last_data_received_ms);
     // What arrives long after the silence began is evidence of its own; what came before it is not.
-    let way = if arriving && u64::from(silent_ms) < case.silence_ns().unwrap_or(0) / 2_000_000 {
+    let waited_ms = case.silence_ns().unwrap_or(0).max(unacknowledged_ns(tcp)) / 1_000_000;
+    let way = if arriving && u64::from(silent_ms) < waited_ms / 2 {
         format!(
             "segments of the peer still arrive (the last one {} ago): what this host sends is lost",
             span_ms(u64::from(silent_ms))

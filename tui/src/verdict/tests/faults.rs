@@ -72,6 +72,7 @@ fn frames_that_arrive_do_not_hide_a_dead_way_there() {
         c.heard().open(1).tcp(facts);
     });
     assert_eq!(scene.cause(), Some(Cause::BlackHole));
+    assert!(scene.evidence().contains("what this host sends is lost"), "{}", scene.evidence());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::support::watch::signal_process;
 use rustix::process::Signal;
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A kind of fault.
@@ -17,6 +18,8 @@ pub(crate) struct Fault {
     pub(crate) name: &'static str,
     pub(crate) cause: &'static str,
     pub(crate) set_up: fn() -> World,
+    /// What the sentence must contain.
+    pub(crate) says: &'static str,
     /// How soon after the strike the cause must be known.
     pub(crate) within: Duration,
 }
@@ -26,7 +29,7 @@ pub(crate) struct World {
     /// The client's command line.
     pub(crate) client: Vec<String>,
     /// Carries out the fault. It is given the client's side of the story where the client itself is at fault.
-    pub(crate) strike: Box<dyn FnOnce() + Send>,
+    pub(crate) strike: Strike,
     /// The client strikes by itself, and says when with this word and nanoseconds.
     pub(crate) strikes_itself: Option<&'static str>,
     /// Streams that must have been answered before the strike.
@@ -40,48 +43,90 @@ const fn seconds(n: u64) -> Duration {
 }
 
 pub(crate) const FAULTS: [Fault; 12] = [
-    Fault { name: "drop both ways", cause: "black_hole", set_up: || dropping(BOTH), within: seconds(4) },
+    Fault {
+        name: "drop both ways",
+        says: "not acknowledged",
+        cause: "black_hole",
+        set_up: || dropping(BOTH),
+        within: seconds(4),
+    },
     Fault {
         name: "drop what the peer sends",
+        says: "nothing arrived for",
         cause: "black_hole",
         set_up: || dropping(LEAVING),
         within: seconds(4),
     },
     Fault {
         name: "drop what we send",
+        says: "not acknowledged",
         cause: "black_hole",
         set_up: || dropping(ARRIVING),
         within: seconds(4),
     },
     Fault {
         name: "drop what we send, the peer goes on sending",
+        says: "what this host sends is lost",
         cause: "black_hole",
         set_up: dropping_ours,
         within: seconds(4),
     },
-    Fault { name: "server stopped", cause: "silent_peer", set_up: stopped, within: seconds(5) },
-    Fault { name: "proxy forwards nothing", cause: "silent_peer", set_up: unplugged, within: seconds(5) },
-    Fault { name: "server answers only PING", cause: "hung_server", set_up: hung, within: seconds(40) },
+    Fault {
+        name: "server stopped",
+        says: "peer ACKed",
+        cause: "silent_peer",
+        set_up: stopped,
+        within: seconds(5),
+    },
+    Fault {
+        name: "proxy forwards nothing",
+        says: "peer ACKed",
+        cause: "silent_peer",
+        set_up: unplugged,
+        within: seconds(5),
+    },
+    Fault {
+        name: "server answers only PING",
+        says: "PING was answered",
+        cause: "hung_server",
+        set_up: hung,
+        within: seconds(40),
+    },
     Fault {
         name: "server stops reading an upload",
+        says: "receive window is closed",
         cause: "peer_window_closed",
         set_up: deaf,
         within: seconds(15),
     },
     Fault {
         name: "no WINDOW_UPDATE for the connection",
+        says: "the connection's flow-control window is used up",
         cause: "flow_control",
         set_up: || miserly(Misdeed::GrantsNothing),
         within: seconds(15),
     },
     Fault {
         name: "no WINDOW_UPDATE for streams",
+        says: "the stream window of 65535 bytes is used up",
         cause: "flow_control",
         set_up: || miserly(Misdeed::GrantsNoStream),
         within: seconds(15),
     },
-    Fault { name: "GOAWAY ignored", cause: "goaway_ignored", set_up: goaway, within: seconds(5) },
-    Fault { name: "client stops reading", cause: "reader_blocked", set_up: deaf_client, within: seconds(15) },
+    Fault {
+        name: "GOAWAY ignored",
+        says: "opened after GOAWAY",
+        cause: "goaway_ignored",
+        set_up: goaway,
+        within: seconds(5),
+    },
+    Fault {
+        name: "client stops reading",
+        says: "wait in this host's receive queue",
+        cause: "reader_blocked",
+        set_up: deaf_client,
+        within: seconds(15),
+    },
 ];
 
 const ARRIVING: &[&str] = &["input"];
@@ -104,19 +149,33 @@ fn dropping_ours() -> World {
 }
 
 fn cut(hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> World {
-    let cable = Cable::new();
+    let (cable, client, strike) = cable(hooks, serve);
+    World { strike, parts: vec![Box::new(cable)], ..World::healthy(client) }
+}
+
+type Strike = Box<dyn FnOnce() + Send>;
+
+/// The cable, the client's command line, and what cuts the cable.
+pub(super) fn cut_both_ways() -> (Arc<Cable>, Vec<String>, Strike) {
+    cable(BOTH, servers::start_on)
+}
+
+fn cable(
+    hooks: &'static [&'static str],
+    serve: fn(TcpListener) -> SocketAddr,
+) -> (Arc<Cable>, Vec<String>, Strike) {
+    let cable = Arc::new(Cable::new());
     let address = cable.server.v4;
     let server = serve(cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port")));
     let client = [cable.client.enter(), caller(server, 0, 0)].concat();
-    let cable = std::sync::Arc::new(cable);
-    let there = std::sync::Arc::clone(&cable);
+    let there = Arc::clone(&cable);
     let strike = move || {
         let chain = |hook: &&str| {
             format!("chain {hook}s {{ type filter hook {hook} priority 0; meta l4proto tcp drop; }}\n")
         };
         there.server.nft(&format!("table inet dead {{ {} }}", hooks.iter().map(chain).collect::<String>()));
     };
-    World { strike: Box::new(strike), parts: vec![Box::new(cable)], ..World::healthy(client) }
+    (cable, client, Box::new(strike))
 }
 
 fn stopped() -> World {

@@ -30,7 +30,7 @@ impl Outcome {
     }
 
     pub(crate) fn is_right(&self) -> bool {
-        self.said() == self.fault.cause
+        self.said() == self.fault.cause && self.evidence.contains(self.fault.says)
     }
 
     pub(crate) fn in_time(&self) -> bool {
