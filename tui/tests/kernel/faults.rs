@@ -2,7 +2,7 @@
 
 mod catalogue;
 mod give_up;
-mod peer;
+pub(crate) mod peer;
 mod report;
 mod run;
 

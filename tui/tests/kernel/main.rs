@@ -13,6 +13,7 @@ mod roles;
 mod support;
 
 mod attach;
+mod check;
 mod counts;
 mod dashboard;
 mod errors;
