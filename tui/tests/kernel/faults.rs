@@ -19,13 +19,13 @@ const AT_ONCE: &str = "H2WATCH_FAULTS_AT_ONCE";
 #[test]
 fn each_fault_gets_its_cause() {
     let _turn = take_turns();
-    judge(&run_all(1, setting(AT_ONCE, 6)));
+    judge(&run_all(1, setting(AT_ONCE, 8)));
 }
 
 #[test]
 #[ignore = "twenty runs of each fault: cargo xtask accept faults"]
 fn the_confusion_matrix_is_a_diagonal() {
-    let outcomes = run_all(setting(RUNS, 20), setting(AT_ONCE, 6));
+    let outcomes = run_all(setting(RUNS, 20), setting(AT_ONCE, 8));
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/accuracy.md");
     std::fs::write(&file, report::document(&outcomes, &kernel)).expect("docs/ can be written");
@@ -40,18 +40,26 @@ fn setting(name: &str, default: usize) -> usize {
 fn run_all(runs: usize, at_once: usize) -> Vec<Outcome> {
     let only = std::env::var("H2WATCH_FAULTS").unwrap_or_default();
     // Slow ones first, so that nobody waits for one at the end.
-    let mut work: Vec<_> = FAULTS.into_iter().filter(|fault| fault.name.contains(&only)).collect();
-    work.sort_by_key(|fault| fault.within);
-    let work = Mutex::new(work.into_iter().flat_map(|fault| vec![fault; runs]).collect::<Vec<_>>());
+    let chosen = FAULTS.into_iter().filter(|fault| fault.name.contains(&only));
+    let mut work: Vec<_> =
+        chosen.flat_map(|fault| fault.clients.iter().map(move |&client| (fault, client))).collect();
+    work.sort_by_key(|(fault, _)| fault.within);
+    let work = Mutex::new(work.into_iter().flat_map(|row| vec![row; runs]).collect::<Vec<_>>());
     let outcomes = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
                 loop {
-                    let Some(fault) = work.lock().unwrap().pop() else { return };
-                    let outcome = run::run(fault);
+                    let Some((fault, client)) = work.lock().unwrap().pop() else { return };
+                    let outcome = run::run(fault, client);
                     let after = outcome.after_s.map_or_else(|| "never".to_owned(), |s| format!("{s:.2} s"));
-                    println!("{}: {:?} after {after}: {}", fault.name, outcome.causes, outcome.evidence);
+                    println!(
+                        "{} ({}): {:?} after {after}: {}",
+                        fault.name,
+                        client.name(),
+                        outcome.causes,
+                        outcome.evidence
+                    );
                     outcomes.lock().unwrap().push(outcome);
                 }
             });

@@ -4,8 +4,8 @@ use super::peer::{Misdeed, Peer};
 use crate::support::link::Link;
 use crate::support::netns::Cable;
 use crate::support::programs::{self, role};
-use crate::support::servers;
 use crate::support::watch::signal_process;
+use crate::support::{servers, tools};
 use rustix::process::Signal;
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +17,8 @@ use std::time::Duration;
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
     pub(crate) cause: &'static str,
-    pub(crate) set_up: fn() -> World,
+    pub(crate) clients: &'static [Client],
+    pub(crate) set_up: fn(Client) -> World,
     /// What the sentence must contain.
     pub(crate) says: &'static str,
     /// How soon after the strike the cause must be known.
@@ -42,32 +43,39 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+const POOLS: &[Client] = &[Client::H2, Client::Go];
+const BY_HAND: &[Client] = &[Client::Careless];
+
 pub(crate) const FAULTS: [Fault; 12] = [
     Fault {
         name: "drop both ways",
         says: "not acknowledged",
         cause: "black_hole",
-        set_up: || dropping(BOTH),
+        clients: POOLS,
+        set_up: |client| dropping(client, BOTH),
         within: seconds(4),
     },
     Fault {
         name: "drop what the peer sends",
         says: "nothing arrived for",
         cause: "black_hole",
-        set_up: || dropping(LEAVING),
+        clients: POOLS,
+        set_up: |client| dropping(client, LEAVING),
         within: seconds(4),
     },
     Fault {
         name: "drop what we send",
         says: "not acknowledged",
         cause: "black_hole",
-        set_up: || dropping(ARRIVING),
+        clients: POOLS,
+        set_up: |client| dropping(client, ARRIVING),
         within: seconds(4),
     },
     Fault {
         name: "drop what we send, the peer goes on sending",
         says: "what this host sends is lost",
         cause: "black_hole",
+        clients: POOLS,
         set_up: dropping_ours,
         within: seconds(4),
     },
@@ -75,6 +83,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "server stopped",
         says: "peer ACKed",
         cause: "silent_peer",
+        clients: POOLS,
         set_up: stopped,
         within: seconds(5),
     },
@@ -82,6 +91,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "proxy forwards nothing",
         says: "peer ACKed",
         cause: "silent_peer",
+        clients: POOLS,
         set_up: unplugged,
         within: seconds(5),
     },
@@ -89,6 +99,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "server answers only PING",
         says: "PING was answered",
         cause: "hung_server",
+        clients: POOLS,
         set_up: hung,
         within: seconds(40),
     },
@@ -96,6 +107,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "server stops reading an upload",
         says: "receive window is closed",
         cause: "peer_window_closed",
+        clients: POOLS,
         set_up: deaf,
         within: seconds(15),
     },
@@ -103,20 +115,23 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "no WINDOW_UPDATE for the connection",
         says: "the connection's flow-control window is used up",
         cause: "flow_control",
-        set_up: || miserly(Misdeed::GrantsNothing),
+        clients: POOLS,
+        set_up: |client| miserly(client, Misdeed::GrantsNothing),
         within: seconds(15),
     },
     Fault {
         name: "no WINDOW_UPDATE for streams",
         says: "the stream window of 65535 bytes is used up",
         cause: "flow_control",
-        set_up: || miserly(Misdeed::GrantsNoStream),
+        clients: POOLS,
+        set_up: |client| miserly(client, Misdeed::GrantsNoStream),
         within: seconds(15),
     },
     Fault {
         name: "GOAWAY ignored",
         says: "opened after GOAWAY",
         cause: "goaway_ignored",
+        clients: BY_HAND,
         set_up: goaway,
         within: seconds(5),
     },
@@ -124,6 +139,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "client stops reading",
         says: "wait in this host's receive queue",
         cause: "reader_blocked",
+        clients: BY_HAND,
         set_up: deaf_client,
         within: seconds(15),
     },
@@ -133,23 +149,53 @@ const ARRIVING: &[&str] = &["input"];
 const LEAVING: &[&str] = &["output"];
 const BOTH: &[&str] = &["input", "output"];
 
-/// A request each 100 ms, cancelled after a second: the pool of the bug.
-fn caller(address: SocketAddr, upload_bytes: u64, ping_ms: u64) -> Vec<String> {
-    let words = [address.to_string(), "100".into(), "1000".into(), "/bytes/10".into()];
-    role("caller", &[&words[..], &[upload_bytes.to_string(), ping_ms.to_string()]].concat())
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// The h2 crate, which hyper, tonic and reqwest use.
+    H2,
+    /// net/http.
+    Go,
+    /// Frames by hand, for what no library does.
+    Careless,
+}
+
+impl Client {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Client::H2 => "Rust h2",
+            Client::Go => "Go net/http",
+            Client::Careless => "frames by hand",
+        }
+    }
+
+    /// A request each 100 ms, cancelled after a second: the pool of the bug.
+    fn calls(self, address: SocketAddr, upload_bytes: u64, ping_ms: u64) -> Vec<String> {
+        let words =
+            [address.to_string(), "100".into(), "1000".into(), "/bytes/10".into(), upload_bytes.to_string()];
+        match self {
+            Client::H2 => role("caller", &[&words[..], &[ping_ms.to_string()]].concat()),
+            // Sends a PING after each cancelled stream by itself.
+            Client::Go => {
+                let go = [tools::go_client().to_string_lossy().into_owned(), "caller".into()];
+                [&go[..], &words].concat()
+            }
+            Client::Careless => unreachable!("it has its own command line"),
+        }
+    }
 }
 
 /// A link between two network namespaces; the hooks lose TCP segments at the server's end.
-fn dropping(hooks: &'static [&'static str]) -> World {
-    cut(hooks, servers::start_on)
+fn dropping(client: Client, hooks: &'static [&'static str]) -> World {
+    cut(client, hooks, servers::start_on)
 }
 
-fn dropping_ours() -> World {
-    cut(ARRIVING, |listener| Peer::start_on(listener, Misdeed::SendsPings).address)
+fn dropping_ours(client: Client) -> World {
+    cut(client, ARRIVING, |listener| Peer::start_on(listener, Misdeed::SendsPings).address)
 }
 
-fn cut(hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> World {
-    let (cable, client, strike) = cable(hooks, serve);
+fn cut(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> World {
+    let (cable, client, strike) = cable(client, hooks, serve);
     World { strike, parts: vec![Box::new(cable)], ..World::healthy(client) }
 }
 
@@ -157,17 +203,18 @@ type Strike = Box<dyn FnOnce() + Send>;
 
 /// The cable, the client's command line, and what cuts the cable.
 pub(super) fn cut_both_ways() -> (Arc<Cable>, Vec<String>, Strike) {
-    cable(BOTH, servers::start_on)
+    cable(Client::H2, BOTH, servers::start_on)
 }
 
 fn cable(
+    client: Client,
     hooks: &'static [&'static str],
     serve: fn(TcpListener) -> SocketAddr,
 ) -> (Arc<Cable>, Vec<String>, Strike) {
     let cable = Arc::new(Cable::new());
     let address = cable.server.v4;
     let server = serve(cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port")));
-    let client = [cable.client.enter(), caller(server, 0, 0)].concat();
+    let client = [cable.client.enter(), client.calls(server, 0, 0)].concat();
     let there = Arc::clone(&cable);
     let strike = move || {
         let chain = |hook: &&str| {
@@ -178,48 +225,48 @@ fn cable(
     (cable, client, Box::new(strike))
 }
 
-fn stopped() -> World {
+fn stopped(client: Client) -> World {
     let (program, address) = programs::server();
     let pid = program.pid();
     let strike = move || signal_process(pid, Signal::STOP);
     World {
         strike: Box::new(strike),
         parts: vec![Box::new(program)],
-        ..World::healthy(caller(address, 0, 0))
+        ..World::healthy(client.calls(address, 0, 0))
     }
 }
 
-fn unplugged() -> World {
+fn unplugged(client: Client) -> World {
     let link = Link::to(servers::start());
-    let client = caller(link.address, 0, 0);
+    let client = client.calls(link.address, 0, 0);
     World { strike: Box::new(move || link.unplug()), ..World::healthy(client) }
 }
 
-fn hung() -> World {
+fn hung(client: Client) -> World {
     let peer = Peer::start(Misdeed::AnswersNoStream);
-    let client = caller(peer.address, 0, 500);
+    let client = client.calls(peer.address, 0, 500);
     World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
 }
 
-fn deaf() -> World {
+fn deaf(client: Client) -> World {
     let peer = Peer::start(Misdeed::StopsReading);
-    let client = caller(peer.address, 1 << 20, 0);
+    let client = client.calls(peer.address, 1 << 20, 0);
     World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
 }
 
 /// The windows are used up by the first uploads.
-fn miserly(misdeed: Misdeed) -> World {
+fn miserly(client: Client, misdeed: Misdeed) -> World {
     let peer = Peer::start(misdeed);
-    World { warm: 0, ..World::healthy(caller(peer.address, 200_000, 0)) }
+    World { warm: 0, ..World::healthy(client.calls(peer.address, 200_000, 0)) }
 }
 
-fn goaway() -> World {
+fn goaway(_: Client) -> World {
     let peer = Peer::start(Misdeed::GoesAway);
     let client = role("careless", &[peer.address.to_string(), "100".into(), "0".into()]);
     World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
 }
 
-fn deaf_client() -> World {
+fn deaf_client(_: Client) -> World {
     let peer = Peer::start(Misdeed::Nothing);
     let client = role("careless", &[peer.address.to_string(), "100".into(), "2000".into()]);
     World { strikes_itself: Some("DEAF "), ..World::healthy(client) }

@@ -1,6 +1,6 @@
 //! The confusion matrix: which fault was given which cause how often, as text for people.
 
-use super::catalogue::{FAULTS, Fault};
+use super::catalogue::{Client, FAULTS, Fault};
 use super::run::Outcome;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,9 +14,9 @@ clients that misbehave), h2watch runs with its default settings, and the cause t
 
 /// All of `docs/accuracy.md`.
 pub(crate) fn document(outcomes: &[Outcome], kernel: &str) -> String {
-    let runs = outcomes.len() / FAULTS.len();
+    let runs = outcomes.len() / rows().count();
     format!(
-        "{HEAD}`cargo xtask accept faults` ({runs} runs of each fault, Linux {kernel}, plain HTTP/2).\n\n{}\n## How soon\n\n{}",
+        "{HEAD}`cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}, plain HTTP/2).\n\n{}\n## How soon\n\n{}",
         matrix(outcomes),
         times(outcomes)
     )
@@ -25,15 +25,15 @@ pub(crate) fn document(outcomes: &[Outcome], kernel: &str) -> String {
 /// Rows: what was done. Columns: what was said.
 pub(crate) fn matrix(outcomes: &[Outcome]) -> String {
     let said: BTreeSet<&str> = outcomes.iter().map(Outcome::said).collect();
-    let mut text = String::from("| fault | cause |");
+    let mut text = String::from("| fault | client | cause |");
     said.iter().for_each(|cause| _ = write!(text, " {cause} |"));
-    text += "\n|---|---|";
+    text += "\n|---|---|---|";
     said.iter().for_each(|_| text += "---:|");
     text += "\n";
-    for fault in FAULTS {
-        _ = write!(text, "| {} | `{}` |", fault.name, fault.cause);
+    for (fault, client) in rows() {
+        _ = write!(text, "| {} | {} | `{}` |", fault.name, client.name(), fault.cause);
         for cause in &said {
-            match of(outcomes, fault).filter(|o| o.said() == *cause).count() {
+            match of(outcomes, fault, client).filter(|o| o.said() == *cause).count() {
                 0 => text += " |",
                 n if *cause == fault.cause => _ = write!(text, " **{n}** |"),
                 n => _ = write!(text, " {n} |"),
@@ -47,21 +47,34 @@ pub(crate) fn matrix(outcomes: &[Outcome]) -> String {
 /// From the fault to the report, in seconds.
 fn times(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
-        "Seconds from the fault to the report. Traffic: a request each 100 ms, given up after 1 s.\n\n| fault | fastest | median | slowest | cause changed afterwards |\n|---|---:|---:|---:|---:|\n",
+        "Seconds from the fault to the report. Traffic: a request each 100 ms, given up after 1 s.\n\n| fault | client | fastest | median | slowest | cause changed afterwards |\n|---|---|---:|---:|---:|---:|\n",
     );
-    for fault in FAULTS {
-        let mut seconds: Vec<f64> = of(outcomes, fault).filter_map(|o| o.after_s).collect();
+    for (fault, client) in rows() {
+        let mut seconds: Vec<f64> = of(outcomes, fault, client).filter_map(|o| o.after_s).collect();
         seconds.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let index = (seconds.len().saturating_sub(1) as f64 * share).round() as usize;
             seconds.get(index).map_or_else(|| "never".to_owned(), |s| format!("{s:.1}"))
         };
-        let changed = of(outcomes, fault).filter(|o| o.causes.len() > 1).count();
-        _ = writeln!(text, "| {} | {} | {} | {} | {changed} |", fault.name, at(0.0), at(0.5), at(1.0));
+        let changed = of(outcomes, fault, client).filter(|o| o.causes.len() > 1).count();
+        _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {changed} |",
+            fault.name,
+            client.name(),
+            at(0.0),
+            at(0.5),
+            at(1.0)
+        );
     }
     text
 }
 
-fn of(outcomes: &[Outcome], fault: Fault) -> impl Iterator<Item = &Outcome> {
-    outcomes.iter().filter(move |o| o.fault.name == fault.name)
+/// Faults with their clients, in the order of the catalogue.
+fn rows() -> impl Iterator<Item = (Fault, Client)> {
+    FAULTS.into_iter().flat_map(|fault| fault.clients.iter().map(move |&client| (fault, client)))
+}
+
+fn of(outcomes: &[Outcome], fault: Fault, client: Client) -> impl Iterator<Item = &Outcome> {
+    outcomes.iter().filter(move |o| o.fault.name == fault.name && o.client == client)
 }

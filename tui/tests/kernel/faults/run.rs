@@ -1,7 +1,7 @@
 //! One run of one fault: h2watch with its default settings watches the client, the fault strikes, and what h2watch says is
 //! noted.
 
-use super::catalogue::Fault;
+use super::catalogue::{Client, Fault};
 use crate::support::compare::number;
 use crate::support::now_ns;
 use crate::support::watch::{Watch, text};
@@ -16,6 +16,7 @@ const SOON: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) fault: Fault,
+    pub(crate) client: Client,
     /// Causes in the order in which they were said; empty: no stall was reported.
     pub(crate) causes: Vec<String>,
     /// From the strike to the first stall line.
@@ -44,8 +45,8 @@ impl std::fmt::Debug for Fault {
     }
 }
 
-pub(crate) fn run(fault: Fault) -> Outcome {
-    let world = (fault.set_up)();
+pub(crate) fn run(fault: Fault, client: Client) -> Outcome {
+    let world = (fault.set_up)(client);
     let watch = Watch::run(&[], &world.client);
     watch.wait_until_ready();
     watch.wait_for_word(SOON, "CONNECTED");
@@ -58,7 +59,7 @@ pub(crate) fn run(fault: Fault) -> Outcome {
         }
     };
     let mut causes = Vec::new();
-    let mut outcome = Outcome { fault, causes: Vec::new(), after_s: None, evidence: String::new() };
+    let mut outcome = Outcome { fault, client, causes: Vec::new(), after_s: None, evidence: String::new() };
     let mut until_ns = struck_ns + (fault.within + SOON / 3).as_nanos() as u64;
     let mut seen = 0;
     while now_ns() < until_ns {
