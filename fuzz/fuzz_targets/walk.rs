@@ -15,7 +15,7 @@ impl Source for Bytes<'_> {
         self.0.len() as u32
     }
 
-    fn load(&self, at: u32, unit: &mut [u8; 40], offset: u32, n: u32) -> bool {
+    fn load(&self, at: u32, unit: &mut [u8; 48], offset: u32, n: u32) -> bool {
         assert!((1..=17).contains(&n) && offset <= 16);
         let Some(bytes) = self.0.get(at as usize..(at + n) as usize) else { return false };
         unit[offset as usize..(offset + n) as usize].copy_from_slice(bytes);

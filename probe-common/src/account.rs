@@ -4,9 +4,11 @@ use crate::direction::{Direction, OTHER_KIND};
 use crate::http2::{Bounds, FrameHeader, Kind, flags};
 use crate::lane::{FOREIGN, FRAMES, OPENING, RECORDS, Sink};
 use crate::slot::{
-    Connection, FIRST_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN,
+    Connection, FIRST_RECORDS, MATCHED_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS,
+    TRANSPORT_UNKNOWN,
 };
 use crate::streams::{BEGUN, ENDED, RESET};
+use crate::tls::CERTAIN;
 
 /// `Sent::signals`: a stream was opened past the slot's thresholds.
 pub const SIGNAL_STALLED: u32 = 1;
@@ -270,6 +272,11 @@ impl Sink for Sent<'_> {
             }
             self.signals |= SIGNAL_STIRRED;
             let n = connection.sent.records[3];
+            if connection.tls_votes < CERTAIN && connection.record_count < MATCHED_RECORDS as u32 {
+                connection.record_lengths[connection.record_count as usize & (MATCHED_RECORDS - 1)] =
+                    length as u16;
+                connection.record_count += 1;
+            }
             if n < FIRST_RECORDS as u64 {
                 connection.sent_first_records[n as usize] = length as u16;
             }

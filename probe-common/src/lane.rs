@@ -40,7 +40,7 @@ pub trait Source {
         self.len() == 0
     }
     /// Copies `n` bytes (1 to 17) that begin at `at` to `unit[offset..]`; `offset` is at most 16. False: not readable.
-    fn load(&self, at: u32, unit: &mut [u8; 40], offset: u32, n: u32) -> bool;
+    fn load(&self, at: u32, unit: &mut [u8; 48], offset: u32, n: u32) -> bool;
 }
 
 /// Who is told of each completed unit.
@@ -88,10 +88,10 @@ pub struct Lane {
     pub scanned: u32,
     /// The header being completed or tried.
     pub header: FrameHeader,
-    pub unit: [u8; 40],
+    pub unit: [u8; 48],
 }
 
-const _: () = assert!(size_of::<Lane>() == 88);
+const _: () = assert!(size_of::<Lane>() == 96);
 
 impl Default for Lane {
     fn default() -> Self {
@@ -106,7 +106,7 @@ impl Default for Lane {
             active: 0,
             scanned: 0,
             header: FrameHeader::default(),
-            unit: [0; 40],
+            unit: [0; 48],
         }
     }
 }
@@ -400,7 +400,7 @@ impl Lane {
 
 /// Application data, legacy version 1.2, not empty and not longer than allowed: what an established TLS connection sends.
 #[inline(always)]
-fn record_like(b: &[u8; 40]) -> bool {
+fn record_like(b: &[u8; 48]) -> bool {
     let length = (u32::from(b[3]) << 8) | u32::from(b[4]);
     b[0] == 23 && b[1] == 3 && b[2] == 3 && length > 16 && length <= 16_384 + 2048
 }

@@ -3,6 +3,7 @@
 use crate::event::{Event, FrameEvent};
 use crate::settings::Settings;
 use crate::slot::Slot;
+use crate::tls::{ObjectKey, Process};
 
 // SAFETY: all are repr(C), hold only fixed-width integers and arrays of them, and any bit pattern is a value.
 unsafe impl aya::Pod for Slot {}
@@ -12,3 +13,7 @@ unsafe impl aya::Pod for Settings {}
 unsafe impl aya::Pod for Event {}
 // SAFETY: as above.
 unsafe impl aya::Pod for FrameEvent {}
+// SAFETY: as above.
+unsafe impl aya::Pod for ObjectKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Process {}

@@ -11,6 +11,9 @@ pub const COMM_LEN: usize = 16;
 /// Application data records of each direction whose lengths are kept: the evidence for HTTP/2 is at the beginning.
 pub const FIRST_RECORDS: usize = 12;
 
+/// Records of one segment that are matched with writes of its task; a power of two.
+pub const MATCHED_RECORDS: usize = 4;
+
 /// `transport`: not decided yet.
 pub const TRANSPORT_UNKNOWN: u32 = 0;
 /// Cleartext HTTP/2 with prior knowledge (RFC 9113, section 3.3).
@@ -117,7 +120,9 @@ pub struct Connection {
     /// TLS: stream offsets up to which the first record of each direction reaches; 0 while unknown.
     pub sent_hello_end: u32,
     pub received_hello_end: u32,
-    pub pad0: u32,
+    /// TLS: lengths of the records that began in the present segment, until they were matched with writes.
+    pub record_count: u32,
+    pub record_lengths: [u16; MATCHED_RECORDS],
     /// TLS: payload lengths of the first application data records, 0 behind the last.
     pub sent_first_records: [u16; FIRST_RECORDS],
     pub received_first_records: [u16; FIRST_RECORDS],

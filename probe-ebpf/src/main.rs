@@ -6,17 +6,25 @@
 //! | `egress`, `ingress` | `cgroup_skb` | walks what the socket sends and receives (`bpf_loop`, Linux 5.17) |
 //! | `egress_bounded`, `ingress_bounded` | `cgroup_skb` | the same with a bounded loop, for older kernels |
 //! | `release` | `cgroup/sock_release` | the process closed the socket |
+//! | `tls_*` | uprobes | plaintext that the process gives to its TLS library or gets from it |
+//! | `go_*` | uprobes | the same for Go's crypto/tls |
 //!
 //! The cgroup_skb programs return 1 whatever happens: 0 would drop the segment.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "maps take keys by reference: a moved key is copied once more"
+)]
 
 mod connect;
 mod emit;
+mod hello;
 mod maps;
 mod packet;
 mod segment;
 mod tally;
+mod tls;
 
 use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext};

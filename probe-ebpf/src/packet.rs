@@ -91,13 +91,28 @@ pub fn local_address(ctx: &SkBuffContext, sent: bool, address: &mut [u8; 16]) ->
     let skb = ctx.skb.skb;
     let Some(first) = load::<20>(skb, 0) else { return false };
     if first[0] >> 4 == 4 {
-        let from = if sent { [first[12], first[13], first[14], first[15]] } else { [first[16], first[17], first[18], first[19]] };
+        let from = if sent {
+            [first[12], first[13], first[14], first[15]]
+        } else {
+            [first[16], first[17], first[18], first[19]]
+        };
         address[..4].copy_from_slice(&from);
         return true;
     }
     let Some(bytes) = load::<16>(skb, if sent { 8 } else { 24 }) else { return false };
     *address = bytes;
     true
+}
+
+/// The offset and length of a load, with bounds that the verifier sees right before the call: 0 to 16 and 1 to 32 (really 17
+/// at most). The compiler knows narrower ones and would leave the limits out, so it must forget them first; and Linux 5.10
+/// learns nothing from `n != 0`, so the lower bound is made by arithmetic.
+#[inline(always)]
+pub fn bounds(offset: u32, n: u32) -> (u32, u32) {
+    // SAFETY: local variables.
+    let (offset, n) =
+        unsafe { (core::ptr::read_volatile(&raw const offset), core::ptr::read_volatile(&raw const n)) };
+    (if offset > 16 { 0 } else { offset }, (n.wrapping_sub(1) & 31) + 1)
 }
 
 /// The new part of a segment's payload.
@@ -114,17 +129,9 @@ impl Source for Payload {
     }
 
     #[inline(always)]
-    fn load(&self, at: u32, unit: &mut [u8; 40], offset: u32, n: u32) -> bool {
-        // The verifier wants to see both bounds right before the call: offset 0 to 16, n 1 to 17. The compiler knows them
-        // already and would leave the checks out; it must forget.
-        // SAFETY: a local variable.
-        let n = unsafe { core::ptr::read_volatile(&raw const n) };
-        // SAFETY: a local variable.
-        let offset = unsafe { core::ptr::read_volatile(&raw const offset) };
-        if n == 0 || n > 17 || offset > 16 {
-            return false;
-        }
-        // SAFETY: offset + n is at most 33, less than the size of `unit`; the helper checks the source.
+    fn load(&self, at: u32, unit: &mut [u8; 48], offset: u32, n: u32) -> bool {
+        let (offset, n) = bounds(offset, n);
+        // SAFETY: offset + n is at most 48, the size of `unit`; the helper checks the source.
         unsafe {
             let to = unit.as_mut_ptr().add(offset as usize);
             bpf_skb_load_bytes(self.skb as *const c_void, self.at + at, to.cast(), n) == 0

@@ -8,15 +8,17 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_loop};
 use aya_ebpf::programs::SkBuffContext;
 use probe_common::account::{SIGNAL_RECOGNISED, SIGNAL_STALLED, SIGNAL_STIRRED};
+use probe_common::event;
 use probe_common::loss::{FRAME_BUDGET, UNREADABLE_SEGMENT};
 use probe_common::slot::{Slot, TRANSPORT_FOREIGN};
 use probe_common::walk::{self, SENT};
-use probe_common::event;
 
 use crate::emit;
+use crate::hello;
 use crate::maps::{CONNECTIONS, SETTINGS, SLOTS, lost};
 use crate::packet;
 use crate::tally::{DONE, step_received, step_sent};
+use crate::tls::associate;
 
 /// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is at most three
 /// steps (header, one entry of SETTINGS, payload).
@@ -56,6 +58,7 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
         learn_local_address::<DIRECTION>(ctx, slot, parsed.ports);
         return;
     };
+    hello::piece::<DIRECTION>(ctx, slot, index, cookie, parsed.payload_at, &place);
     let mut walk = Walk {
         skb: ctx.skb.skb,
         place: u64::from(index) | (place.lane as u64) << 32,
@@ -70,6 +73,9 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
     }
     // SAFETY: as above.
     walk::finish(unsafe { &mut *slot }, DIRECTION, &place, walk.at);
+    if DIRECTION == SENT {
+        associate::records(index, slot);
+    }
     if walk.signals != 0 {
         signal(index, cookie, slot, walk.signals);
     }
@@ -91,7 +97,7 @@ fn learn_local_address<const DIRECTION: u32>(ctx: &SkBuffContext, slot: *mut Slo
 
 /// Tells user space what must not wait for its next look.
 #[inline(always)]
-fn signal(index: u32, cookie: u64, slot: *mut Slot, signals: u32) {
+pub fn signal(index: u32, cookie: u64, slot: *mut Slot, signals: u32) {
     // SAFETY: reads of the slot that the caller found.
     let connection = unsafe { &(*slot).connection };
     if signals & SIGNAL_RECOGNISED != 0 && connection.transport == TRANSPORT_FOREIGN {

@@ -16,11 +16,17 @@ use crate::packet::Payload;
 
 /// What a `Sink` is told, as a number: bits 40 and up of `what`.
 const FRAME: u64 = 0;
-const SETTING: u64 = 1;
+pub const SETTING: u64 = 1;
 const RECORD: u64 = 2;
 const RECOGNISED: u64 = 3;
-const DESYNCED: u64 = 4;
-const RESYNCED: u64 = 5;
+pub const DESYNCED: u64 = 4;
+pub const RESYNCED: u64 = 5;
+
+/// A frame as the `what` of a unit.
+#[inline(always)]
+pub fn frame_unit(header: &FrameHeader) -> u64 {
+    u64::from(header.length) | u64::from(header.kind) << 24 | u64::from(header.flags) << 32 | FRAME << 40
+}
 
 /// A sink that knows its slot by number and hands everything on to `tally_sent` or `tally_received`.
 pub struct Numbered<const DIRECTION: u32> {
@@ -44,8 +50,7 @@ impl<const DIRECTION: u32> Numbered<DIRECTION> {
 impl<const DIRECTION: u32> Sink for Numbered<DIRECTION> {
     #[inline(always)]
     fn frame(&mut self, header: &FrameHeader, value: u64) {
-        let what = u64::from(header.length) | u64::from(header.kind) << 24 | u64::from(header.flags) << 32;
-        self.tell(what | FRAME << 40, header.stream, value);
+        self.tell(frame_unit(header), header.stream, value);
     }
 
     #[inline(always)]

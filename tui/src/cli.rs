@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::demo::Destination;
 use crate::reset::policy::{self, Budget};
+use crate::tls::Depth;
 use crate::verdict::{Cause, Severity, StallAfter};
 
 /// Shows HTTP/2 client connections that take new streams while receiving no frames, and says why.
@@ -160,6 +161,10 @@ pub struct ThresholdArgs {
     /// Unanswered streams that make a stall.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub min_streams: u32,
+    /// How deep to look into TLS: only its records; also what the client writes; or both directions. `auto` is `frames` where
+    /// every probe is cheap.
+    #[arg(long, value_enum, value_name = "auto|records|streams|frames", default_value_t = Depth::Auto)]
+    pub tls: Depth,
 }
 
 /// One look.

@@ -1,5 +1,7 @@
 //! The demo's traffic with its real child process: it begins when told, counts, can be unplugged, ends with its input.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use h2watch::demo::{Counts, Traffic};
 use std::path::Path;
 use std::time::Duration;

@@ -16,7 +16,7 @@ impl Source for Bytes {
         u32::try_from(self.0.len()).unwrap()
     }
 
-    fn load(&self, at: u32, unit: &mut [u8; 40], offset: u32, n: u32) -> bool {
+    fn load(&self, at: u32, unit: &mut [u8; 48], offset: u32, n: u32) -> bool {
         let (at, offset, n) = (at as usize, offset as usize, n as usize);
         assert!((1..=17).contains(&n) && offset <= 16, "the verifier's bounds: {offset} {n}");
         let Some(bytes) = self.0.get(at..at + n) else { return false };

@@ -27,3 +27,7 @@ pub use destination::{Destination, Load};
 pub use process::run as run_process;
 pub use script::{Action, Plan, Script};
 pub use traffic::{SUBCOMMAND, Traffic};
+
+/// The demo, recorded from real sockets by the real probe, for where rights or kernel do not allow the live one.
+/// `tests/demo_recording.rs` made it.
+pub const RECORDING: &[u8] = include_bytes!("recording.h2w");

@@ -75,6 +75,7 @@ fn probe(hierarchy: &Hierarchy) -> Vec<Finding> {
         scope: Scope::Cgroup,
         ring_after: Duration::from_secs(3),
         ring_min_streams: 2,
+        tls: true,
     };
     let mut probe = match Probe::load(&object, &setup) {
         Ok(probe) => probe,

@@ -220,7 +220,10 @@ fn kernel_side(out: &mut Out, state: &State) -> Result<(), Error> {
     for program in &health.programs {
         family.series(&[("program", &program.name)], &ConstCounter::new(program.runs))?;
     }
-    out.single(&metrics::SLOTS, &ConstGauge::new(health.slots))?;
-    out.single(&metrics::SLOTS_USED, &ConstGauge::new(health.slots_used))?;
+    // Not told yet: 0 of 0 would read as full.
+    if health.slots > 0 {
+        out.single(&metrics::SLOTS, &ConstGauge::new(health.slots))?;
+        out.single(&metrics::SLOTS_USED, &ConstGauge::new(health.slots_used))?;
+    }
     out.single(&metrics::DEGRADATIONS, &ConstGauge::new(state.degradations))
 }

@@ -103,8 +103,10 @@ fn card(html: &mut String, connection: &Connection, snapshot: &Snapshot) -> fmt:
         Escaped(&labels::destination(reading)),
         Escaped(&verdict.evidence),
     )?;
-    for words in [&verdict.gives_up, &verdict.advice].into_iter().flatten() {
-        write!(html, "<p class=more>{}</p>", Escaped(words))?;
+    for (what, words) in [("The kernel gives up", &verdict.gives_up), ("Fix", &verdict.advice)] {
+        if let Some(words) = words {
+            write!(html, "<p class=more>{what}: {}</p>", Escaped(words))?;
+        }
     }
     let since = connection.stalled_since_ns.map_or(0, |since| snapshot.now_ns.saturating_sub(since));
     write!(

@@ -20,9 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Where the exporter listens unless told otherwise. Loopback, because there is no password; the port is outside of
-/// 9100 to 9999, which the list of Prometheus exporters has given away completely.
-pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10421);
+/// Where the exporter listens unless told otherwise. Loopback, because there is no password. What is in `deploy/` names the
+/// same port.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9632);
 
 /// Bounds of the HTTP side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ pub mod unread;
 pub mod window;
 pub mod words;
 
+use crate::verdict::look::SOONEST_NS;
 use crate::verdict::{Case, Policy, State, next_look_ns, wants_tcp_facts};
 use counters::Counters;
 use sample::{Cookie, Losses, Nanos, Process, Reading, Sample};
@@ -214,7 +215,7 @@ impl Model {
     /// long when nothing waits, and the kernel's ring is set to it.
     #[must_use]
     pub fn shortest_stall_after_ns(&self) -> Nanos {
-        self.policy.shortest_ns()
+        self.policy.shortest_ns().min(SOONEST_NS)
     }
 
     /// Connections whose TCP facts the next sample should carry: the suspicious ones.

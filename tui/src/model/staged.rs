@@ -88,7 +88,7 @@ impl Staged {
             return self;
         }
         r.streams.opened += n;
-        r.streams.highest += 2 * n as u32;
+        r.streams.highest = (2 * r.streams.opened).saturating_sub(1) as u32;
         r.streams.in_flight += n;
         r.streams.without_answer += n;
         r.streams.unanswered += n;

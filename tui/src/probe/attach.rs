@@ -42,14 +42,16 @@ pub struct Setup {
     /// When the kernel rings by itself.
     pub ring_after: Duration,
     pub ring_min_streams: u32,
+    /// TLS libraries of processes will be probed.
+    pub tls: bool,
 }
 
 /// The loaded programs and their maps. Dropping it detaches everything.
 pub struct Probe {
-    bpf: Ebpf,
-    slots: Mapped<Slot>,
+    pub(super) bpf: Ebpf,
+    pub(super) slots: Mapped<Slot>,
     settings: Mapped<Settings>,
-    connections: HashMap<MapData, u64, u32>,
+    pub(super) connections: HashMap<MapData, u64, u32>,
     free: Stack<MapData, u32>,
     processes: HashMap<MapData, u32, u32>,
     losses: PerCpuArray<MapData, u64>,
@@ -74,6 +76,10 @@ struct Walkers {
     ingress: &'static str,
 }
 
+/// TLS objects that are remembered: 29 MiB. More connections than that are rare in one target, and only the longest idle ones
+/// would have to be joined anew.
+const MAX_TLS_OBJECTS: u32 = 16_384;
+
 const LOOPED: Walkers = Walkers { egress: "egress", ingress: "ingress" };
 const BOUNDED: Walkers = Walkers { egress: "egress_bounded", ingress: "ingress_bounded" };
 
@@ -84,10 +90,16 @@ impl Probe {
     /// The object does not fit, or the kernel refuses it; the error says which program and what the verifier said.
     pub fn load(object: &Object, setup: &Setup) -> Result<Self> {
         let entries = setup.max_connections;
+        let tls = |entries: u32| if setup.tls { entries.max(64) } else { 1 };
         let mut bpf = EbpfLoader::new()
             .map_max_entries("SLOTS", entries)
             .map_max_entries("CONNECTIONS", entries)
             .map_max_entries("FREE", entries)
+            .map_max_entries("TLS_OBJECTS", tls(entries.min(MAX_TLS_OBJECTS)))
+            .map_max_entries("TLS_DESCRIPTORS", tls(1024))
+            .map_max_entries("TLS_TASKS", tls(4096))
+            .map_max_entries("TLS_WRITES", tls(4096))
+            .map_max_entries("TLS_READS", tls(4096))
             .load(&object.bytes)
             .map_err(|error| {
                 anyhow::anyhow!("the kernel does not take the probe's maps: {}", chain(&error))
@@ -345,7 +357,7 @@ fn load_pair(bpf: &mut Ebpf, walkers: Walkers) -> Result<(), (&'static str, Prog
     Ok(())
 }
 
-fn program<'a, P>(bpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>
+pub(super) fn program<'a, P>(bpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
@@ -365,7 +377,7 @@ fn map_fd<'a>(bpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>> {
 }
 
 /// The error that says which program the kernel refused.
-fn refused(name: &'static str, error: &ProgramError) -> anyhow::Error {
+pub(super) fn refused(name: &'static str, error: &ProgramError) -> anyhow::Error {
     anyhow::anyhow!("the kernel refuses the program {name}: {}", brief(name, error))
 }
 

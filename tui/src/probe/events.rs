@@ -1,11 +1,14 @@
 //! The event ring, decoded.
 
-use probe_common::event::{CLOSED, Event, FOREIGN, OPENED, STALLED, STIRRED};
+use probe_common::event::{
+    CLOSED, Event, FOREIGN, GO_CONNECTION, HELLO, HelloEvent, OPENED, STALLED, STIRRED,
+};
 
-use super::SlotId;
+use super::{GoClaim, SlotId};
+use crate::model::sample::Cookie;
 
 /// What the kernel rings about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A connection was given this slot.
     Opened(SlotId),
@@ -17,6 +20,20 @@ pub enum Notice {
     Stirred,
     /// It is neither HTTP/2 nor TLS: the slot can be freed.
     Foreign(SlotId),
+    /// A piece of the connection's TLS handshake.
+    Hello(Cookie, HelloPiece),
+    /// A Go connection whose socket is not known.
+    Go(GoClaim),
+}
+
+/// A piece of a ClientHello or ServerHello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelloPiece {
+    /// By the client.
+    pub sent: bool,
+    /// Bytes of the direction before this piece.
+    pub offset: usize,
+    pub bytes: Vec<u8>,
 }
 
 impl Notice {
@@ -33,7 +50,24 @@ impl Notice {
             STALLED => Some(Self::Stalled(event.slot)),
             STIRRED => Some(Self::Stirred),
             FOREIGN => Some(Self::Foreign(event.slot)),
+            HELLO => Self::hello(record),
+            GO_CONNECTION => Some(Self::Go(GoClaim {
+                pid: event.slot,
+                object: event.cookie,
+                descriptor: i32::try_from(event.value).ok()?,
+            })),
             _ => None,
         }
+    }
+
+    fn hello(record: &[u8]) -> Option<Self> {
+        if record.len() < size_of::<HelloEvent>() {
+            return None;
+        }
+        // SAFETY: long enough, and any bit pattern is a HelloEvent.
+        let event = unsafe { record.as_ptr().cast::<HelloEvent>().read_unaligned() };
+        let bytes = event.bytes.get(..event.length as usize)?.to_vec();
+        let piece = HelloPiece { sent: event.direction == 0, offset: event.offset as usize, bytes };
+        Some(Self::Hello(event.cookie, piece))
     }
 }

@@ -10,8 +10,10 @@ mod log;
 mod object;
 mod read;
 mod slots;
+mod tls;
 
 pub use attach::{Probe, Scope, Setup};
-pub use events::Notice;
+pub use events::{HelloPiece, Notice};
 pub use object::{Object, provenance};
 pub use slots::SlotId;
+pub use tls::{Attached, GoClaim};

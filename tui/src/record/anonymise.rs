@@ -212,7 +212,9 @@ mod tests {
             (0..5000).map(|n| anonymiser.address(Ipv4Addr::from(0x0a00_0000 + n).into())).collect();
         assert_eq!(pseudonyms.len(), 5000);
         // Bounded, whatever comes.
-        (0..100_000).for_each(|n| drop(anonymiser.address(Ipv4Addr::from(0x0b00_0000 + n).into())));
+        (0..100_000).for_each(|n| {
+            let _ = anonymiser.address(Ipv4Addr::from(0x0b00_0000 + n).into());
+        });
         assert_eq!(anonymiser.addresses.0.len(), REMEMBERED);
     }
 }

@@ -23,9 +23,17 @@ impl Header {
     /// The header of a recording made here and now.
     #[must_use]
     pub fn here(policy: Policy, anonymised: bool) -> Self {
-        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        // What follows the version numbers names who built the kernel.
+        let kernel = if anonymised { numbers(&release).to_owned() } else { release };
         Self { h2watch: env!("CARGO_PKG_VERSION").to_owned(), kernel, policy, anonymised }
     }
+}
+
+/// `6.18.44` of `6.18.44-acme-prod`.
+fn numbers(release: &str) -> &str {
+    let end = release.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(release.len());
+    &release[..end]
 }
 
 /// The line.
@@ -83,6 +91,13 @@ pub(super) mod tests {
             tcp_retries2: Some(15),
         };
         Header { h2watch: "0.1.0".into(), kernel: "6.18.0-test".into(), policy, anonymised: false }
+    }
+
+    #[test]
+    fn an_anonymous_kernel_is_numbers_only() {
+        assert_eq!(numbers("6.18.44-acme-prod.7"), "6.18.44");
+        assert_eq!(numbers("5.10.0"), "5.10.0");
+        assert!(Header::here(Policy::default(), true).kernel.chars().all(|c| c.is_ascii_digit() || c == '.'));
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn cut_off_anywhere_it_gives_what_is_whole_and_says_so() {
     for length in 0..file.len() {
         let Ok(reader) = Reader::new(&file[..length]) else { continue };
         let mut entries: Vec<_> = reader.samples().collect();
-        let error = entries.pop().unwrap().err().expect("an error");
+        let Some(Err(error)) = entries.pop() else { panic!("cut off at {length} without a word") };
         assert!(
             matches!(error, ReadError::Truncated { samples } if samples == entries.len() as u64),
             "{error}"
@@ -312,4 +312,33 @@ proptest! {
             \"min_streams\":2,\"anonymised\":false}}\n{lines}\n");
         prop_assert!(read(&gzip(&text)).is_err());
     }
+}
+
+/// Everything that the model says of samples, as text.
+fn told(samples: impl IntoIterator<Item = Sample>) -> Vec<String> {
+    let mut model = crate::model::Model::new(header().policy);
+    samples.into_iter().map(|sample| format!("{:?}", model.observe(&sample))).collect()
+}
+
+#[test]
+fn a_replay_says_what_the_live_run_said() {
+    let samples = incident(60);
+    let live = told(samples.clone());
+    assert!(live.iter().any(|said| said.contains("Stalled(")), "the incident is none");
+    assert_eq!(told(read(&record(&samples)).unwrap()), live);
+}
+
+#[test]
+fn pseudonyms_do_not_change_a_verdict() {
+    let mut samples = incident(60);
+    samples.iter_mut().for_each(|sample| sample.readings[0].remote = ([10, 1, 2, 3], 443).into());
+    let mut anonymiser = Anonymiser::default();
+    let hidden: Vec<Sample> = samples.iter().map(|sample| anonymiser.sample(sample)).collect();
+    let said = |samples: Vec<Sample>| -> Vec<String> {
+        told(samples)
+            .into_iter()
+            .map(|said| said.replace("192.0.2.1", "10.1.2.3").replace("process-1", "client"))
+            .collect()
+    };
+    assert_eq!(said(hidden), said(samples));
 }

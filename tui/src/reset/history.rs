@@ -22,7 +22,8 @@ struct Fired {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     fired: VecDeque<Fired>,
-    tried: HashSet<Cookie>,
+    done: HashSet<Cookie>,
+    failed: HashSet<Cookie>,
     hold_until_ns: Nanos,
 }
 
@@ -30,12 +31,12 @@ impl History {
     /// A reset was done (or, in a dry run, would have been).
     pub fn fired(&mut self, at_ns: Nanos, id: Cookie, pid: u32, remote: SocketAddr) {
         self.fired.push_back(Fired { at_ns, pid, remote });
-        self.tried.insert(id);
+        self.done.insert(id);
     }
 
     /// A reset failed; it is not tried again by itself.
     pub fn failed(&mut self, id: Cookie) {
-        self.tried.insert(id);
+        self.failed.insert(id);
     }
 
     /// A look came later than it was planned. The peer's answers may have stood still with this machine (a suspended
@@ -53,15 +54,21 @@ impl History {
         while self.fired.front().is_some_and(|fired| now_ns.saturating_sub(fired.at_ns) > nanos(longest)) {
             self.fired.pop_front();
         }
-        self.tried.retain(|id| open(*id));
+        self.done.retain(|id| open(*id));
+        self.failed.retain(|id| open(*id));
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.fired.is_empty() && self.tried.is_empty()
+        self.fired.is_empty() && self.done.is_empty() && self.failed.is_empty()
     }
 
-    pub(super) fn tried(&self, id: Cookie) -> bool {
-        self.tried.contains(&id)
+    /// Reset (or decided in a dry run) already: a snapshot may still show it for a moment.
+    pub(super) fn is_done(&self, id: Cookie) -> bool {
+        self.done.contains(&id)
+    }
+
+    pub(super) fn has_failed(&self, id: Cookie) -> bool {
+        self.failed.contains(&id)
     }
 
     /// How long this machine still needs to catch up after a pause.

@@ -169,6 +169,9 @@ impl Resetter {
         let stalled = in_order(snapshot);
         if matches!(mode, Mode::Auto | Mode::DryRun) {
             for connection in &stalled {
+                if self.history.is_done(connection.reading.id) {
+                    continue;
+                }
                 let decided = match plan::decide(connection, now_ns, &self.policy, &self.history) {
                     Ok(()) => self.fire(connection, mode, world),
                     Err(refusal) => Decided::refused(connection, refusal, now_ns),

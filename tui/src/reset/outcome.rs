@@ -102,7 +102,9 @@ impl Followed {
             let reading = &connection.reading;
             let heard = reading.last_heard_ns.filter(|at| *at > self.reset_ns).map(|at| self.after(at));
             if reading.opened_ns < self.reset_ns {
-                let used = reading.last_opened_ns.is_some_and(|at| at > self.reset_ns);
+                // Records do not tell new streams from old ones: there, being heard is all that can be asked.
+                let used = reading.view == View::Records
+                    || reading.last_opened_ns.is_some_and(|at| at > self.reset_ns);
                 if let Some(first_frame) = heard.filter(|_| used) {
                     return Some(Recovery::OtherConnection { first_frame });
                 }

@@ -25,6 +25,7 @@ pub enum Refusal {
     Answered {
         ago: Duration,
     },
+    /// The kernel refused before.
     AlreadyTried,
     /// This machine stood still a moment ago.
     CatchingUp {
@@ -69,16 +70,16 @@ impl fmt::Display for Refusal {
             Refusal::Off => write!(f, "resets are off: start h2watch with --reset confirm"),
             Refusal::NotStalled(state) => write!(f, "it is not stalled any more, it is {}", state.as_str()),
             Refusal::CauseNotAllowed(cause) => {
-                write!(f, "{} is not among the causes that may be reset (--reset-cause)", cause.as_str())
+                write!(f, "{} is not among the causes that may be reset (--reset-causes)", cause.as_str())
             }
             Refusal::Never(cause) => {
                 write!(f, "{} is never reset: {}", cause.as_str(), never(*cause).unwrap_or("it is excluded"))
             }
             Refusal::TooYoung { age, min_age } => {
-                write!(f, "the verdict is {} old, less than {} (--reset-min-age)", ms(*age), ms(*min_age))
+                write!(f, "the verdict is {} old, less than {} (--reset-after)", ms(*age), ms(*min_age))
             }
             Refusal::Answered { ago } => write!(f, "the peer answered {} ago, after the verdict", ms(*ago)),
-            Refusal::AlreadyTried => write!(f, "it was tried before and the connection is still there"),
+            Refusal::AlreadyTried => write!(f, "it failed before and is not tried again by itself"),
             Refusal::CatchingUp { left } => {
                 write!(f, "this machine stood still a moment ago: answers get {} more to be heard", ms(*left))
             }
@@ -126,7 +127,7 @@ pub fn decide(
     if age < policy.min_age {
         return Err(Refusal::TooYoung { age, min_age: policy.min_age });
     }
-    if history.tried(reading.id) {
+    if history.has_failed(reading.id) {
         return Err(Refusal::AlreadyTried);
     }
     if let Some(left) = history.hold(now_ns) {
@@ -182,12 +183,12 @@ fn stalled(connection: &Connection) -> Result<Cause, Refusal> {
 /// What counts as an answer: with total silence any frame does, else only a frame of a stream.
 fn heard(reading: &Reading, cause: Cause) -> Option<Nanos> {
     match cause {
-        Cause::BlackHole | Cause::SilentPeer | Cause::PeerWindowClosed => reading.last_heard_ns,
-        Cause::HungServer
-        | Cause::FlowControl
-        | Cause::GoawayIgnored
-        | Cause::ReaderBlocked
-        | Cause::Unknown => reading.last_answer_ns,
+        Cause::BlackHole | Cause::SilentPeer | Cause::PeerWindowClosed | Cause::Unknown => {
+            reading.last_heard_ns
+        }
+        Cause::HungServer | Cause::FlowControl | Cause::GoawayIgnored | Cause::ReaderBlocked => {
+            reading.last_answer_ns
+        }
     }
 }
 

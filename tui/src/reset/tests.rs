@@ -136,6 +136,12 @@ fn modes_do_what_they_say() {
     assert_eq!(mode(Mode::Confirm), (none(), silence()));
     assert_eq!(mode(Mode::DryRun), (none(), vec!["dry_run"]));
     assert_eq!(mode(Mode::Auto), (vec![1], vec!["done"]));
+    // The next snapshot may still show it.
+    for mode in [Mode::DryRun, Mode::Auto] {
+        let mut resetter = Resetter::new(Policy { mode, ..Policy::default() });
+        assert_eq!(tick(&mut resetter, &at(6_000, &dead)).1.len(), 1);
+        assert_eq!(tick(&mut resetter, &at(6_001, &dead)), (none(), silence()));
+    }
 }
 
 #[test]
@@ -154,7 +160,8 @@ fn causes_outside_the_list_are_refused_once_with_the_reason() {
 fn reader_blocked_is_never_reset_even_when_the_list_has_it() {
     let policy = Policy { causes: Cause::ALL.into_iter().collect(), ..auto() };
     assert_eq!(once(policy.clone(), &[stalled(1, 7, Cause::ReaderBlocked)]).0, none());
-    assert_eq!(once(policy, &[stalled(1, 7, Cause::Unknown)]).0, none());
+    assert_eq!(once(policy, &[stalled(1, 7, Cause::Unknown)]).0, vec![1], "unknown is allowed by name");
+    assert_eq!(once(auto(), &[stalled(1, 7, Cause::Unknown)]).1, vec!["cause_not_allowed"]);
 }
 
 #[test]
@@ -328,6 +335,9 @@ fn other_outcomes_are_told_apart() {
     let mut other = replacement(100, Some(6_020));
     other.reading.last_opened_ns = Some(START + 6_010 * MS);
     assert!(reason(&[at(6_021, &[other])]).contains("had already"));
+    let mut records = replacement(5_999, Some(6_020));
+    (records.reading.view, records.reading.last_opened_ns) = (View::Records, None);
+    assert!(reason(&[at(6_021, &[records])]).contains("had already"));
     let mut foreign = replacement(6_003, Some(6_005));
     foreign.reading.owner.pid = 8;
     assert!(followed(&[at(6_006, &[foreign])]).is_none(), "another process is no recovery");

@@ -3,6 +3,7 @@
 mod alarm;
 mod clock;
 mod companions;
+mod coverage;
 mod ending;
 mod front;
 mod lines;

@@ -65,7 +65,7 @@ struct Run {
 /// the output.
 ///
 /// # Errors
-/// The kernel's ring cannot be polled, or the output cannot be written (a reader that went away is no error).
+/// The kernel's ring cannot be polled, or the output cannot be written.
 pub async fn watch(
     signals: Signals,
     watcher: Watcher,
@@ -94,12 +94,7 @@ pub async fn watch(
         Ok(ending) => run.finish(started.elapsed()).await.map(|()| ending),
         Err(error) => Err(error),
     };
-    match ended {
-        Ok(ending) => Ok((ending, run.snapshot, run.front)),
-        // Whoever read the lines has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok((Ending::Own(Exit::Success), run.snapshot, run.front)),
-        Err(error) => Err(error),
-    }
+    ended.map(|ending| (ending, run.snapshot, run.front))
 }
 
 impl Run {
@@ -247,6 +242,8 @@ impl Run {
         if self.watcher.target_grows() {
             // The first call succeeded; what fails now is noted by the watcher.
             let _ = self.watcher.follow(false);
+        } else {
+            self.watcher.look_at_processes();
         }
     }
 
@@ -288,8 +285,4 @@ async fn ended(child: Option<&mut Child>) -> Result<u8> {
         Some(child) => child.wait().await.map(shell_code),
         None => std::future::pending().await,
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::clock;
+use super::coverage::Coverages;
 use crate::diag::{Namespaces, open_clients};
 use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
 use crate::target::{Target, process};
+use crate::tls::Depth;
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
 const MAX_FACTS: usize = 512;
@@ -28,10 +30,12 @@ pub struct Settings {
     pub max_connections: u32,
     pub stall_after: Duration,
     pub min_streams: u32,
+    /// How deep to look into TLS.
+    pub tls: Depth,
 }
 
 /// The watch itself.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "holds the coverages")]
 pub struct Watcher {
     probe: Probe,
     target: Target,
@@ -42,6 +46,7 @@ pub struct Watcher {
     /// Place of the next spot check among the used slots, and when the last ones were made.
     spot: usize,
     spot_checked_ns: Nanos,
+    coverages: Coverages,
     /// Sentences about what could not be seen, for the reader.
     warnings: Vec<String>,
 }
@@ -59,6 +64,7 @@ impl Watcher {
             scope,
             ring_after: settings.stall_after,
             ring_min_streams: settings.min_streams,
+            tls: settings.tls != Depth::Records,
         };
         let probe = Probe::load(&Object::find()?, &setup)?;
         let mut watcher = Self {
@@ -70,6 +76,7 @@ impl Watcher {
             followed: BTreeSet::new(),
             spot: 0,
             spot_checked_ns: 0,
+            coverages: Coverages::new(settings.tls),
             warnings: Vec::new(),
         };
         watcher.follow(true)?;
@@ -93,8 +100,23 @@ impl Watcher {
         {
             self.probe.attach(&cgroup)?;
         }
+        for pid in self.pids() {
+            self.coverages.look(&mut self.probe, pid);
+        }
         self.seed();
         Ok(())
+    }
+
+    /// A process is about to become `program`: whatever TLS it may have is probed before it runs.
+    pub fn anticipate(&mut self, pid: u32, program: &std::path::Path) {
+        self.coverages.anticipate(&mut self.probe, pid, program);
+    }
+
+    /// Looks for new programs and libraries of the processes that are known.
+    pub fn look_at_processes(&mut self) {
+        for pid in self.pids() {
+            self.coverages.look(&mut self.probe, pid);
+        }
     }
 
     /// Takes in connections that were open before the probe was attached.
@@ -116,13 +138,18 @@ impl Watcher {
     /// The next event of the kernel. Owners are looked up at once: a short-lived process may be gone at the next sample.
     pub fn next_notice(&mut self) -> Option<Notice> {
         let notice = self.probe.next_notice()?;
-        if let Notice::Opened(slot) = notice
-            && let Some(reading) = self.probe.read(slot)
-        {
-            self.owner(reading.owner.pid);
-        }
-        if let Notice::Foreign(slot) = notice {
-            self.probe.free(slot);
+        match &notice {
+            Notice::Opened(slot) => {
+                if let Some(reading) = self.probe.read(*slot) {
+                    self.owner(reading.owner.pid);
+                    self.coverages.look(&mut self.probe, reading.owner.pid);
+                }
+            }
+            Notice::Foreign(slot) => self.probe.free(*slot),
+            Notice::Hello(cookie, piece) => self.coverages.note(*cookie, piece),
+            // Refused claims are wrapped connections: their records still vote.
+            Notice::Go(claim) => drop(self.probe.prove_go(claim)),
+            Notice::Closed(_) | Notice::Stalled(_) | Notice::Stirred => {}
         }
         Some(notice)
     }
@@ -141,7 +168,9 @@ impl Watcher {
                 ended.push(slot);
                 continue;
             };
+            self.coverages.complete(&self.probe, slot, &mut reading);
             if reading.closed_ns.is_some() {
+                self.coverages.close(reading.id);
                 ended.push(slot);
             } else if facts_left > 0
                 && (reading.first_unanswered_ns.is_some() || suspects(reading.id) || spot.contains(&place))
@@ -160,7 +189,7 @@ impl Watcher {
             unix_ns: clock::unix_ns(),
             readings,
             losses: self.probe.losses(),
-            processes: Vec::new(),
+            processes: self.coverages.processes(),
         }
     }
 
@@ -199,6 +228,10 @@ impl Watcher {
             self.owners.remove(&pid);
             self.followed.remove(&pid);
             self.probe.forget_process(pid);
+        }
+        let gone: Vec<u32> = self.coverages.pids().filter(|&pid| !process::exists(pid)).collect();
+        for pid in gone {
+            self.coverages.forget(&mut self.probe, pid);
         }
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);

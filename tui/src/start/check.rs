@@ -96,7 +96,10 @@ mod tests {
 
     #[test]
     fn one_look_takes_auto_for_three_seconds_and_a_time_as_it_is() {
-        let after = |stall_after| without_history(ThresholdArgs { stall_after, min_streams: 2 }).stall_after;
+        let after = |stall_after| {
+            let tls = crate::tls::Depth::Auto;
+            without_history(ThresholdArgs { stall_after, min_streams: 2, tls }).stall_after
+        };
         assert_eq!(after(StallAfter::Auto), StallAfter::Fixed(Duration::from_secs(3)));
         let fixed = StallAfter::Fixed(Duration::from_millis(500));
         assert_eq!(after(fixed), fixed);

@@ -69,8 +69,12 @@ fn on_terminal() -> bool {
 }
 
 fn settings(thresholds: ThresholdArgs, max_connections: u32) -> Settings {
-    let stall_after = shortest(thresholds);
-    Settings { max_connections, stall_after, min_streams: thresholds.min_streams }
+    Settings {
+        max_connections,
+        stall_after: shortest(thresholds),
+        min_streams: thresholds.min_streams,
+        tls: thresholds.tls,
+    }
 }
 
 /// No silence shorter than this is a stall by the clock.

@@ -66,7 +66,8 @@ async fn run_command(
         (_, Some(_)) => ChildOutput::Inherit,
         (_, None) => ChildOutput::ToStderr,
     };
-    let mut child = Child::spawn(command, cgroup.path(), &output)?;
+    let mut child =
+        Child::spawn(command, cgroup.path(), &output, |pid, program| watcher.anticipate(pid, program))?;
     companions.output = gather(&mut child);
     let model = Model::new(policy(args.thresholds));
     let (ending, _, front) =

@@ -1,9 +1,9 @@
 //! `h2watch -- COMMAND`: a child in a cgroup of its own.
 
-use std::ffi::OsString;
-use std::os::fd::AsFd;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
@@ -29,10 +29,16 @@ pub enum ChildOutput {
 
 impl Child {
     /// Starts the command. It joins the cgroup before it becomes the command, so that its first packet is seen.
+    /// `prepare` is called with its process id and program before that.
     ///
     /// # Errors
     /// There is no such command, or the cgroup does not take it.
-    pub fn spawn(command: &[OsString], cgroup: &Path, output: &ChildOutput) -> Result<Self> {
+    pub fn spawn(
+        command: &[OsString],
+        cgroup: &Path,
+        output: &ChildOutput,
+        prepare: impl FnOnce(u32, &Path),
+    ) -> Result<Self> {
         let (program, arguments) = command.split_first().context("no command was given")?;
         let mut command = Command::new(program);
         command.args(arguments);
@@ -52,13 +58,36 @@ impl Child {
             .write(true)
             .open(cgroup.join("cgroup.procs"))
             .with_context(|| format!("opening the cgroup {}", cgroup.display()))?;
-        // SAFETY: the closure only calls write(2), which is async-signal-safe, on a descriptor that stays open.
+        // The child tells that it is there, and waits for the word to go on.
+        let (mut there, tell) = std::io::pipe().context("making a pipe")?;
+        let (wait, go_on) = std::io::pipe().context("making a pipe")?;
+        // SAFETY: the closure only calls write(2), getpid(2) and read(2), which are async-signal-safe, on descriptors that
+        // stay open.
         unsafe {
-            command.pre_exec(move || rustix::io::write(&procs, b"0").map(drop).map_err(std::io::Error::from));
+            // Its own copy of the writing end would keep it waiting when h2watch dies.
+            let go_on = go_on.as_raw_fd();
+            command.pre_exec(move || {
+                libc::close(go_on);
+                rustix::io::write(&procs, b"0")?;
+                rustix::io::write(&tell, &std::process::id().to_ne_bytes())?;
+                rustix::io::read(&wait, &mut [0; 1])?;
+                Ok(())
+            });
         }
-        let running = tokio::process::Command::from(command)
-            .spawn()
-            .with_context(|| format!("starting {}", program.to_string_lossy()))?;
+        let runtime = tokio::runtime::Handle::current();
+        let spawning = std::thread::spawn(move || {
+            let _runtime = runtime.enter();
+            tokio::process::Command::from(command).spawn()
+        });
+        let mut pid = [0; 4];
+        // Nothing to read: the child could not even join the cgroup, and the error below says so.
+        if std::io::Read::read_exact(&mut there, &mut pid).is_ok() {
+            prepare(u32::from_ne_bytes(pid), &resolve(program));
+        }
+        let _ = rustix::io::write(&go_on, b"\n");
+        let spawned =
+            spawning.join().map_err(|_| anyhow::anyhow!("the thread that starts the command panicked"))?;
+        let running = spawned.with_context(|| format!("starting {}", program.to_string_lossy()))?;
         let pid = running.id().context("the command ended before it began")?;
         Ok(Self { running, pid })
     }
@@ -90,6 +119,17 @@ impl Child {
     ) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
         (self.running.stdout.take(), self.running.stderr.take())
     }
+}
+
+/// The file that a shell would run for this word.
+fn resolve(program: &OsStr) -> PathBuf {
+    let path = Path::new(program);
+    if path.components().count() > 1 {
+        return path.to_owned();
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(path)).find(|file| file.is_file());
+    found.unwrap_or_else(|| path.to_owned())
 }
 
 /// The exit code that a shell would report: the status, or 128 + the signal.

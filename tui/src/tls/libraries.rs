@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -129,9 +129,17 @@ fn open(pid: u32, mapping: &Mapping) -> Result<MappedFile> {
             (File::open(&path).with_context(|| format!("cannot open {path}"))?, false)
         }
     };
+    let file = opened(file, &mapping.path, mapping.deleted)?;
+    anyhow::ensure!(
+        through_map || file.identity.inode == mapping.inode,
+        "replaced since the process mapped it"
+    );
+    Ok(file)
+}
+
+fn opened(file: File, path: &str, deleted: bool) -> Result<MappedFile> {
     let meta = file.metadata().context("cannot stat")?;
     anyhow::ensure!(meta.is_file(), "not a regular file");
-    anyhow::ensure!(through_map || meta.ino() == mapping.inode, "replaced since the process mapped it");
     let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
     let identity = Identity {
         device: meta.dev(),
@@ -140,7 +148,35 @@ fn open(pid: u32, mapping: &Mapping) -> Result<MappedFile> {
         modified_ns: ns(meta.mtime(), meta.mtime_nsec()),
         changed_ns: ns(meta.ctime(), meta.ctime_nsec()),
     };
-    Ok(MappedFile { path: mapping.path.clone(), deleted: mapping.deleted, file: Arc::new(file), identity })
+    Ok(MappedFile { path: path.to_owned(), deleted, file: Arc::new(file), identity })
+}
+
+/// Files that a program about to run may map: itself, and the TLS libraries of the host's usual folders.
+#[must_use]
+pub fn likely(program: &Path) -> Vec<PathBuf> {
+    const FOLDERS: [&str; 7] = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+        "/usr/local/lib",
+        "/lib64",
+        "/lib",
+    ];
+    let libraries = FOLDERS.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let tls = libraries.map(|entry| entry.path()).filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        ["libssl.so.", "libgnutls.so.", "libcrypto.so."].iter().any(|start| name.starts_with(start))
+    });
+    [program.to_owned()].into_iter().chain(tls).collect()
+}
+
+/// Opens files by their paths in this process's own mount namespace, each once.
+#[must_use]
+pub fn by_path(paths: &[PathBuf]) -> Vec<MappedFile> {
+    let mut seen = HashSet::new();
+    let opened = paths.iter().filter_map(|path| opened(File::open(path).ok()?, path.to_str()?, false).ok());
+    opened.filter(|file| seen.insert(file.identity)).collect()
 }
 
 /// When the process started, in clock ticks since boot: tells it from a later one with the same id.

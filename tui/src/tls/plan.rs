@@ -3,6 +3,7 @@
 //! One file is analysed once, however many processes map it. Nothing is attached here.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -37,7 +38,7 @@ pub mod program {
 }
 
 /// How deep to look into TLS (`--tls`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Depth {
     /// `Frames` where every probe is cheap, else `Streams`.
     #[default]
@@ -104,6 +105,20 @@ pub struct Coverage {
     pub go_receiver_offset: Option<u32>,
 }
 
+impl Coverage {
+    fn none(pid: u32, reason: String) -> Self {
+        Self {
+            pid,
+            start_time_ticks: 0,
+            library: None,
+            view: View::Records,
+            reason,
+            points: Vec::new(),
+            go_receiver_offset: None,
+        }
+    }
+}
+
 /// What is known of one file.
 #[derive(Debug)]
 struct FilePlan {
@@ -129,15 +144,7 @@ pub struct Planner {
 impl Planner {
     /// Looks at process `pid`. Never fails: what went wrong is the coverage's reason.
     pub fn plan(&mut self, pid: u32, depth: Depth) -> Coverage {
-        let empty = |reason: String| Coverage {
-            pid,
-            start_time_ticks: 0,
-            library: None,
-            view: View::Records,
-            reason,
-            points: Vec::new(),
-            go_receiver_offset: None,
-        };
+        let empty = |reason| Coverage::none(pid, reason);
         let looked =
             libraries::start_time_ticks(pid).and_then(|start| Ok((start, libraries::executables(pid)?)));
         let (start_time_ticks, executables) = match looked {
@@ -154,6 +161,21 @@ impl Planner {
             }
         }
         Coverage { start_time_ticks, ..merged.coverage(empty(String::new())) }
+    }
+
+    /// Looks at a process that does not run `program` yet: at that file, and at the host's TLS libraries, which it may load.
+    /// Probing a file that it never maps costs nothing.
+    pub fn anticipate(&mut self, pid: u32, depth: Depth, program: &Path) -> Coverage {
+        let mut merged = Merge::default();
+        let files = libraries::by_path(&libraries::likely(program));
+        for file in &files {
+            if let Analysis::Tls(plan) = self.analyse(file) {
+                let plan = Arc::clone(plan);
+                merged.add(file, &plan, depth, &files);
+            }
+        }
+        let start_time_ticks = libraries::start_time_ticks(pid).unwrap_or_default();
+        merged.coverage(Coverage { start_time_ticks, ..Coverage::none(pid, String::new()) })
     }
 
     fn analyse(&mut self, file: &MappedFile) -> &Analysis {

@@ -50,8 +50,8 @@ async fn stalled_connections_come_first_with_their_evidence() {
     for words in [
         "silent_peer",
         "payments.example.com",
-        "about 9 min left",
-        "ReadIdleTimeout",
+        "The kernel gives up: RTO backoff 7 of 15: about 9 min left",
+        "Fix: Go: set ReadIdleTimeout",
         "6b8e2a0c",
         "no bpf_loop",
     ] {

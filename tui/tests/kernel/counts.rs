@@ -5,7 +5,7 @@ use crate::support::compare::{Sums, assert_exact, assert_no_loss, frames_of, num
 use crate::support::link::Link;
 use crate::support::oracle::Frames;
 use crate::support::programs::{installed, role};
-use crate::support::watch::{Ended, Watch};
+use crate::support::watch::{self, Ended, Watch};
 use crate::support::{servers, take_turns, tools};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,7 +14,11 @@ const LONG: Duration = Duration::from_secs(120);
 
 /// Watches a command from its first packet to its last.
 fn watch_to_the_end(words: &[String]) -> Ended {
-    let ended = Watch::run(&["--interval", "250ms"], words).end(LONG);
+    finish(Watch::run(&["--interval", "250ms"], words), words)
+}
+
+fn finish(watch: Watch, words: &[String]) -> Ended {
+    let ended = watch.end(LONG);
     assert!(ended.status.success(), "{}: {}", words.join(" "), ended.errors);
     assert!(ended.of("stall").is_empty(), "false stall: {:?}", ended.of("stall"));
     assert_no_loss(&ended);
@@ -173,4 +177,32 @@ fn goaway_from_the_server_is_counted() {
     let connections = ended.connections();
     let received = frames_of(connections.values().next().expect("one connection"), "frames_received");
     assert!(received.contains_key("goaway"), "{received:?}");
+}
+
+/// The frame walker of kernels without `bpf_loop` (before Linux 5.17), on this one.
+#[test]
+fn the_bounded_walker_counts_the_same() {
+    let _turn = take_turns();
+    let link = Link::to(servers::start());
+    let words = role("mixed", &[link.address.to_string(), "1000".into(), "20".into()]);
+    let mut command = watch::command(&["--interval", "250ms", "--"]);
+    command.args(&words).env("H2WATCH_WALKER", "bounded");
+    let ended = finish(Watch::spawn(command), &words);
+    println!("{:?}", assert_exact(&ended.connections(), &link));
+    let degradations = ended.summary()["degradations"].to_string();
+    assert!(degradations.contains("bounded"), "{degradations}");
+}
+
+/// At full speed the segments of one connection reach its hook on several processors at once.
+#[test]
+fn large_downloads_at_full_speed() {
+    let _turn = take_turns();
+    let url = format!("http://{}/bytes/200000", servers::start());
+    let words = installed("h2load", &["-n", "3000", "-c", "4", "-m", "20", &url]);
+    let ended = finish(Watch::run(&["--interval", "1s"], &words), &words);
+    for connection in ended.connections().values() {
+        assert_eq!(number(&connection["frames_received"], "unknown"), 0, "{connection}");
+        assert_eq!(number(&connection["flow_control"], "data_bytes_received"), 750 * 200_000, "{connection}");
+        assert_eq!(number(connection, "holes_missed"), 0, "nothing was lost: {connection}");
+    }
 }

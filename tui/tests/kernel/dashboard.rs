@@ -103,11 +103,13 @@ fn shows_the_stalled_connection(columns: usize, rows: usize) {
     let h2watch = env!("CARGO_BIN_EXE_h2watch");
     terminal.say(&format!("clear; {h2watch} --stall-after 1s -- {}", quoted(&client)));
     let address = link.address.to_string();
-    let healthy = terminal.shows("the connection", |screen| screen.contains(&address));
-    assert!(!healthy.contains("stalled"), "not yet:\n{healthy}");
+    let healthy = terminal.shows("the connection", |screen| row(screen, &address).is_some());
+    assert!(!healthy.contains("1 stalled"), "not yet:\n{healthy}");
     link.unplug();
-    let stalled = terminal
-        .shows("the stall", |screen| screen.contains(&address) && screen.to_lowercase().contains("stalled"));
+    // The proxy's kernel acknowledges, nobody answers.
+    let is_stalled = |row: String| row.contains("silent_peer");
+    let stalled = terminal.shows("the stall", |screen| row(screen, &address).is_some_and(is_stalled));
+    assert!(stalled.contains("1 stalled"), "{stalled}");
     println!("{columns}x{rows}\n{stalled}");
     assert!(stalled.lines().all(|line| line.chars().count() <= terminal.columns), "too wide:\n{stalled}");
     assert!(stalled.lines().count() <= terminal.rows, "too high:\n{stalled}");
@@ -118,6 +120,11 @@ fn shows_the_stalled_connection(columns: usize, rows: usize) {
     terminal.say("clear; echo AFTER:$(stty -g):");
     let after = settings(&terminal.shows("stty", |screen| settings(screen, "AFTER").is_some()), "AFTER");
     assert_eq!(after, before, "the terminal's settings are as before");
+}
+
+/// The table's row of the only connection, which is selected, in lower case.
+fn row(screen: &str, address: &str) -> Option<String> {
+    screen.lines().find(|line| line.starts_with('>') && line.contains(address)).map(str::to_lowercase)
 }
 
 /// What `echo NAME:$(stty -g):` printed, which may be wrapped over lines.

@@ -190,7 +190,8 @@ fn a_client_that_opens_two_streams_and_waits_is_flagged_at_the_next_tick() {
     let _turn = take_turns();
     let server = servers::start();
     let options = ["--stall-after", "300ms", "--interval", "100ms"];
-    let watch = Watch::run(&options, &role("quiet", &[format!("{server}=!/bytes/10,/hang,/hang")]));
+    let watch =
+        Watch::run(&options, &role("quiet", &["30".to_owned(), format!("{server}=!/bytes/10,/hang,/hang")]));
     let stall = watch.wait_for(SOON, "stall", |line| line["type"] == "stall");
     let silence_ms = number(&stall.content["connection"], "silence_ms");
     println!("two streams: flagged after {silence_ms} ms of silence, threshold 300 ms, interval 100 ms");

@@ -168,7 +168,7 @@ fn at_its_end_the_output_is_followed_and_above_it_stands_still() {
         let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(80, 24)).unwrap();
         terminal.draw(|frame| h2watch::dashboard::draw(frame, &all, ui)).unwrap();
         let cells = terminal.backend().buffer().content();
-        cells[22 * 80..22 * 80 + 8].iter().map(|cell| cell.symbol()).collect::<String>()
+        cells[22 * 80..22 * 80 + 8].iter().map(ratatui::buffer::Cell::symbol).collect::<String>()
     };
     press(&mut ui, "o", &all);
     assert_eq!(last_shown(&ui), "line 99 ");

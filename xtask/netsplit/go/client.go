@@ -23,7 +23,7 @@ type options struct {
 	requests, first, every      int
 	workers                     int
 	timeout                     time.Duration
-	http1, wait                 bool
+	http1, h2c, wait            bool
 }
 
 // client sends the requests and prints the result as JSON.
@@ -39,6 +39,7 @@ func client(arguments []string) error {
 	flags.IntVar(&o.workers, "workers", 1, "requests at a time")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Millisecond, "timeout of each request")
 	flags.BoolVar(&o.http1, "http1", false, "HTTP/1.1")
+	flags.BoolVar(&o.h2c, "h2c", false, "HTTP/2 without TLS")
 	flags.BoolVar(&o.wait, "wait", false, "print `ready` after one request and begin when stdin has a line")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -53,7 +54,7 @@ func client(arguments []string) error {
 	}
 	if o.wait {
 		// One unhurried request, so that the connection is there and the code is warm.
-		if _, err := get(httpClient, o.address, 10*time.Second); err != nil {
+		if _, err := get(httpClient, o.url(), 10*time.Second); err != nil {
 			return err
 		}
 		fmt.Println("ready")
@@ -62,6 +63,13 @@ func client(arguments []string) error {
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(run(o, httpClient, link))
+}
+
+func (o options) url() string {
+	if o.h2c {
+		return "http://" + o.address + "/"
+	}
+	return "https://" + o.address + "/"
 }
 
 func run(o options, httpClient *http.Client, link *control) *result {
@@ -82,7 +90,7 @@ func run(o options, httpClient *http.Client, link *control) *result {
 					r.unplugging(i, int(inFlight.Load()), link.unplug)
 				}
 				began := time.Now()
-				connection, err := get(httpClient, o.address, o.timeout)
+				connection, err := get(httpClient, o.url(), o.timeout)
 				inFlight.Add(-1)
 				r.finished(request{i, connection, began, time.Since(began), err})
 			}
@@ -109,11 +117,16 @@ func newClient(o options) (*http.Client, error) {
 	if o.http1 {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	}
+	if o.h2c {
+		if err := cleartextClient(transport); err != nil {
+			return nil, err
+		}
+	}
 	return &http.Client{Transport: transport}, nil
 }
 
 // get returns the local address of the connection that the request was put on, if it got that far.
-func get(client *http.Client, address string, timeout time.Duration) (string, error) {
+func get(client *http.Client, url string, timeout time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	// The transport may still call this after the request has failed.
@@ -121,7 +134,7 @@ func get(client *http.Client, address string, timeout time.Duration) (string, er
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) { connection.Store(got.Conn.LocalAddr().String()) },
 	})
-	err := exchange(ctx, client, "https://"+address+"/")
+	err := exchange(ctx, client, url)
 	local, _ := connection.Load().(string)
 	return local, err
 }

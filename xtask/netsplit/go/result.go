@@ -67,6 +67,8 @@ func newResult(o options) *result {
 	protocol := "h2"
 	if o.http1 {
 		protocol = "http/1.1"
+	} else if o.h2c {
+		protocol = "h2c"
 	}
 	return &result{
 		Go: runtime.Version(), Protocol: protocol, Requests: o.requests, Workers: o.workers,

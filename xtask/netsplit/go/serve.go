@@ -20,11 +20,12 @@ func serve(arguments []string) error {
 	control := flags.String("control", "", "path of the UNIX socket that takes `unplug` lines")
 	authority := flags.String("authority", "", "where to write the server's certificate (PEM)")
 	http1 := flags.Bool("http1", false, "offer HTTP/1.1 only")
+	h2c := flags.Bool("h2c", false, "HTTP/2 without TLS")
 	delay := flags.Duration("delay", 0, "wait this long before each answer")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
-	server, err := listenTLS(*authority, *http1, *delay)
+	server, err := listen(*authority, *http1, *h2c, *delay)
 	if err != nil {
 		return err
 	}
@@ -40,8 +41,8 @@ func serve(arguments []string) error {
 	return err
 }
 
-// listenTLS starts the server and returns its address.
-func listenTLS(authority string, http1 bool, delay time.Duration) (string, error) {
+// listen starts the server and returns its address.
+func listen(authority string, http1, h2c bool, delay time.Duration) (string, error) {
 	certificate, pem, err := newCertificate()
 	if err != nil {
 		return "", err
@@ -65,6 +66,13 @@ func listenTLS(authority string, http1 bool, delay time.Duration) (string, error
 	}
 	if http1 {
 		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+	}
+	if h2c {
+		if err := cleartextServer(server); err != nil {
+			return "", err
+		}
+		go server.Serve(listener)
+		return listener.Addr().String(), nil
 	}
 	go server.ServeTLS(listener, "", "")
 	return listener.Addr().String(), nil

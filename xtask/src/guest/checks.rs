@@ -88,9 +88,12 @@ fn connections(snapshot: &Value) -> impl Iterator<Item = &Value> {
     snapshot["connections"].as_array().into_iter().flatten()
 }
 
-/// In sync: streams are seen on both sides of their life.
+/// In sync: frames of both directions are seen. The verdict may be `idle`, the server answers at once.
 fn is_in_use(connection: &Value) -> bool {
-    connection["streams_opened"].as_u64() > Some(0) && connection["verdict"] == "healthy"
+    let is_seen = |figure: &Value| figure.as_u64() > Some(0);
+    is_seen(&connection["streams_opened"])
+        && is_seen(&connection["frames_received"]["total"])
+        && connection["verdict"] != "stalled"
 }
 
 /// The sentence of a stall.

@@ -15,6 +15,7 @@ pub(crate) struct Watch {
     lines: Receiver<String>,
     /// What came so far, for the sentence that says what did not.
     seen: Vec<String>,
+    last: String,
     /// Print events as they come.
     echo: bool,
 }
@@ -32,7 +33,7 @@ impl Watch {
                 }
             }
         });
-        Ok(Self { child, lines, seen: Vec::new(), echo })
+        Ok(Self { child, lines, seen: Vec::new(), last: String::new(), echo })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -70,14 +71,13 @@ impl Watch {
             if is == kind && fits(&value) {
                 return Ok(value);
             }
+            self.last = line;
         }
     }
 
     fn so_far(&self) -> String {
-        format!(
-            "it had said: {}",
-            if self.seen.is_empty() { "nothing".to_owned() } else { self.seen.join(" ") }
-        )
+        let said = if self.seen.is_empty() { "nothing".to_owned() } else { self.seen.join(" ") };
+        format!("it had said: {said}; its last line: {}", self.last)
     }
 
     /// Asks it to end (or waits for it to do so by itself) and wants exit status 0.

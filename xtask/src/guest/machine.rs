@@ -26,6 +26,7 @@ pub(super) fn prepare() -> Result<()> {
     if fs::exists("/sys/kernel/tracing").unwrap_or(false) {
         mount("tracefs", "/sys/kernel/tracing").context("mounting tracefs")?;
     }
+    modules()?;
     loopback_up().context("bringing up lo")
 }
 
@@ -50,6 +51,22 @@ fn mount(kind: &str, folder: &str) -> Result<()> {
     // SAFETY: three NUL-terminated strings that outlive the call; no options.
     let status = unsafe { libc::mount(kind.as_ptr(), folder.as_ptr(), kind.as_ptr(), 0, std::ptr::null()) };
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error().into()) }
+}
+
+/// Loads what came with the kernel, in the order of the names.
+fn modules() -> Result<()> {
+    let mut files: Vec<_> =
+        fs::read_dir("/modules").context("reading /modules")?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    for path in files {
+        let file = fs::File::open(&path)?;
+        // SAFETY: an open descriptor, an empty NUL-terminated string of parameters, no flags.
+        let status = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), 0) };
+        if status != 0 {
+            return Err(io::Error::last_os_error()).with_context(|| format!("loading {}", path.display()));
+        }
+    }
+    Ok(())
 }
 
 /// Everything printed from here on, by this process and its children, goes to that port.

@@ -48,6 +48,9 @@ pub(crate) struct Options {
     /// Only without h2watch
     #[arg(long, conflicts_with = "only_watched")]
     only_unwatched: bool,
+    /// HTTP/2 without TLS (Go 1.24 and newer)
+    #[arg(long)]
+    h2c: bool,
     /// This h2watch instead of a release build of this checkout
     #[arg(long, value_name = "PATH")]
     h2watch: Option<PathBuf>,

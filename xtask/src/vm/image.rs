@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::cpio::Archive;
+use super::kernel::Kernel;
 use crate::{checkout, command, say};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -28,6 +29,22 @@ pub(super) fn build() -> Result<PathBuf> {
     let image = checkout::cache("vm/initramfs.cpio");
     fs::write(&image, archive.finish()).with_context(|| format!("cannot write {}", image.display()))?;
     say::line(&format!("vm: built h2watch and its checker, static ({})", say::took(started.elapsed())));
+    Ok(image)
+}
+
+/// The image for one kernel: an archive with its modules behind the common one (the kernel unpacks both). File names sort in
+/// load order.
+pub(super) fn with_modules(common: &Path, kernel: &Kernel) -> Result<PathBuf> {
+    let mut archive = Archive::default();
+    archive.directory("modules");
+    for (index, module) in kernel.modules.iter().enumerate() {
+        let content = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+        archive.program(&format!("modules/{index}.ko"), &content);
+    }
+    let mut bytes = fs::read(common).with_context(|| format!("cannot read {}", common.display()))?;
+    bytes.extend(archive.finish());
+    let image = checkout::cache("vm/initramfs").with_extension(format!("{}.cpio", kernel.name));
+    fs::write(&image, bytes).with_context(|| format!("cannot write {}", image.display()))?;
     Ok(image)
 }
 

@@ -2,19 +2,26 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use super::apt::Apt;
-use crate::{checkout, say};
+use crate::{checkout, command, say};
 
 /// Debian's kernel for virtual machines: serial console, cgroup BPF and BTF are built in, no modules are needed.
 const FLAVOUR: &str = "cloud-amd64";
 
+/// What h2watch needs and these kernels have as modules, in load order: the list of open sockets (sock_diag). A real system
+/// loads them by itself.
+const MODULES: [&str; 2] = ["inet_diag", "tcp_diag"];
+
 pub(super) struct Kernel {
     pub(super) name: String,
     pub(super) image: PathBuf,
+    /// In load order; empty for a kernel image that was given by its path.
+    pub(super) modules: Vec<PathBuf>,
 }
 
 impl Kernel {
@@ -25,17 +32,21 @@ impl Kernel {
             if !image.is_file() {
                 bail!("{name}={file}: there is no such kernel image");
             }
-            return Ok(Self { name: name.to_owned(), image });
+            return Ok(Self { name: name.to_owned(), image, modules: Vec::new() });
         }
-        let image = checkout::cache("vm/kernel").join(name).join("vmlinuz");
-        if !image.is_file() {
-            fetch(name, &image)?;
+        let folder = checkout::cache("vm/kernel").join(name);
+        let image = folder.join("vmlinuz");
+        let modules: Vec<PathBuf> =
+            MODULES.iter().map(|module| folder.join(format!("{module}.ko"))).collect();
+        // Copied last.
+        if !image.is_file() || !modules.iter().all(|module| module.is_file()) {
+            fetch(name, &folder)?;
         }
-        Ok(Self { name: name.to_owned(), image })
+        Ok(Self { name: name.to_owned(), image, modules })
     }
 }
 
-fn fetch(series: &str, image: &Path) -> Result<()> {
+fn fetch(series: &str, folder: &Path) -> Result<()> {
     let started = Instant::now();
     let apt = Apt::ready()?;
     let names = apt.package_names()?;
@@ -44,25 +55,48 @@ fn fetch(series: &str, image: &Path) -> Result<()> {
     })?;
     let unpacked = checkout::cache("vm/unpacked").join(package);
     fs::create_dir_all(&unpacked).with_context(|| format!("cannot make {}", unpacked.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     apt.unpack(package, &unpacked)?;
-    let found = vmlinuz(&unpacked).with_context(|| format!("{package} holds no vmlinuz"))?;
-    fs::create_dir_all(image.parent().context("an image has a folder")?)?;
-    fs::copy(&found, image).with_context(|| format!("cannot write {}", image.display()))?;
+    // From 6.19 on modules have a package of their own.
+    if let Some(version) = package.strip_prefix("linux-binary-") {
+        apt.unpack(&format!("linux-modules-{version}"), &unpacked)?;
+    }
+    for module in MODULES {
+        let packed = find(&unpacked, &format!("{module}.ko"))
+            .with_context(|| format!("{package} has no module {module}"))?;
+        unpack_module(&packed, &folder.join(format!("{module}.ko")))?;
+    }
+    let found = find(&unpacked, "vmlinuz").with_context(|| format!("{package} holds no vmlinuz"))?;
+    fs::copy(&found, folder.join("vmlinuz"))
+        .with_context(|| format!("cannot write to {}", folder.display()))?;
     fs::remove_dir_all(&unpacked).context("cannot remove what was unpacked")?;
     say::line(&format!("vm: {series}: fetched {package} ({})", say::took(started.elapsed())));
     Ok(())
 }
 
-/// In `boot` or, from 6.19 on, in the modules' folder.
-fn vmlinuz(folder: &Path) -> Option<PathBuf> {
+/// Modules are stored as they are, or compressed with xz.
+fn unpack_module(packed: &Path, module: &Path) -> Result<()> {
+    if packed.extension().is_some_and(|extension| extension == "ko") {
+        return fs::copy(packed, module).map(drop).context("copying a module");
+    }
+    let mut xz = Command::new("xz");
+    xz.args(["--decompress", "--stdout"]).arg(packed);
+    xz.stdout(fs::File::create(module).with_context(|| format!("cannot write {}", module.display()))?);
+    command::run(&mut xz)
+}
+
+/// The first file whose name starts so.
+fn find(folder: &Path, start: &str) -> Option<PathBuf> {
     for entry in fs::read_dir(folder).ok()?.flatten() {
         let path = entry.path();
-        let is_link = path.is_symlink();
-        if path.is_dir() && !is_link {
-            if let Some(found) = vmlinuz(&path) {
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            if let Some(found) = find(&path, start) {
                 return Some(found);
             }
-        } else if entry.file_name().to_string_lossy().starts_with("vmlinuz") && !is_link {
+        } else if entry.file_name().to_string_lossy().starts_with(start) {
             return Some(path);
         }
     }

@@ -53,6 +53,7 @@ fn run_with(options: &Options) -> Result<Vec<bool>> {
     let image = image::build()?;
     let mut passed = Vec::new();
     for kernel in &kernels {
+        let image = image::with_modules(&image, kernel)?;
         let outcome = boot::boot(kernel, &image, &options.append)?;
         passed.push(outcome.report(options.verbose));
     }

@@ -1,7 +1,7 @@
 //! Data is sent and not acknowledged, the retransmission timer backs off, nothing useful arrives.
 
 use super::{Finding, Rule, Threshold};
-use crate::model::sample::{Nanos, TcpFacts};
+use crate::model::sample::{Nanos, TcpFacts, Transport};
 use crate::verdict::look::SOONEST_NS;
 use crate::verdict::words::{count, span, span_ms};
 use crate::verdict::{Case, Cause, Severity, giveup, keepalive};
@@ -127,7 +127,16 @@ fn evidence(case: &Case<'_>) -> String {
         count(u64::from(tcp.unacked), "segment"),
         times(tcp.backoff)
     );
-    for part in [keepalive::unanswered_ping(case), keepalive::abandoned(case)].into_iter().flatten() {
+    // The congestion window is one segment now: what the client goes on writing stays in the socket, where the probe does not
+    // see it (with TLS, frames are counted when they are written).
+    let uncounted = if case.reading.transport == Transport::H2c {
+        ", new streams in them are not counted yet"
+    } else {
+        ""
+    };
+    let unsent =
+        (tcp.notsent_bytes > 0).then(|| format!("{} more bytes wait unsent{uncounted}", tcp.notsent_bytes));
+    for part in [unsent, keepalive::unanswered_ping(case), keepalive::abandoned(case)].into_iter().flatten() {
         text = format!("{text}; {part}");
     }
     text
@@ -160,6 +169,9 @@ impl Case<'_> {
             Some(ns) => {
                 let n = count(self.unanswered(), self.unit());
                 format!("{n} in {} without {}", span(ns), self.nothing())
+            }
+            None if self.reading.streams.in_flight == 0 && !self.records() => {
+                "no stream waits for the peer".to_owned()
             }
             None if self.records() => "requests seen as TLS records".to_owned(),
             None => format!("{} in flight", count(self.reading.streams.in_flight, "stream")),

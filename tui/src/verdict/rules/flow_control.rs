@@ -6,6 +6,9 @@ use crate::model::window::Window;
 use crate::verdict::words::{count, span};
 use crate::verdict::{Case, Cause, Severity};
 
+/// A page: sizes that people choose are multiples of it, the initial window of RFC 9113 (65,535) is not.
+const ROUND_BYTES: u32 = 4096;
+
 pub const RULE: Rule = Rule {
     cause: Cause::FlowControl,
     severity: Severity::Critical,
@@ -15,17 +18,33 @@ pub const RULE: Rule = Rule {
     meaning: "The client used up the connection's HTTP/2 window, or the window of every stream that sends, and the peer grants \
               no more.",
     needs: "Both directions' frames from the connection's beginning (`view: frames`, no frames missed).",
-    thresholds: &[Threshold {
-        value: "used up for `--stall-after`; with `auto` for 10 s",
-        reason: "back pressure of some seconds is what flow control is for",
-    }],
+    thresholds: &[
+        Threshold {
+            value: "used up for `--stall-after`; with `auto` for 10 s",
+            reason: "back pressure of some seconds is what flow control is for",
+        },
+        Threshold {
+            value: "a stream window of a round size (a multiple of 4,096) explains a stall but does not decide one",
+            reason: "it is told by bytes that end exactly at a multiple of the window, and bodies of round sizes do so too",
+        },
+    ],
     spares: "Requests without a body use no window. An upload that its server reads slowly gets WINDOW_UPDATEs, and each one \
              begins the count anew.",
 };
 
+/// Stream windows are told by bytes that end exactly at a multiple of them. Bodies of round sizes do so by themselves.
+fn is_sure(window: Window) -> bool {
+    match window {
+        Window::Connection => true,
+        Window::Streams { initial_bytes } => initial_bytes % ROUND_BYTES != 0,
+    }
+}
+
 fn examine(case: &Case<'_>) -> Finding {
     match case.used_up {
-        Some(used) if case.since(used.since_ns) >= blocked_after_ns(case) => Finding::Decides,
+        Some(used) if is_sure(used.window) && case.since(used.since_ns) >= blocked_after_ns(case) => {
+            Finding::Decides
+        }
         Some(_) => Finding::Explains,
         None => Finding::No,
     }
@@ -56,5 +75,7 @@ fn evidence(case: &Case<'_>) -> String {
 }
 
 fn next_ns(case: &Case<'_>) -> Option<Nanos> {
-    case.used_up.map(|used| used.since_ns.saturating_add(blocked_after_ns(case)))
+    case.used_up
+        .filter(|used| is_sure(used.window))
+        .map(|used| used.since_ns.saturating_add(blocked_after_ns(case)))
 }

@@ -1,7 +1,7 @@
 //! Healthy clients: ten simulated minutes each with default settings, no stall told.
 
 use super::stage::Scene;
-use crate::model::sample::TcpFacts;
+use crate::model::sample::{Settings, TcpFacts};
 use crate::model::staged::{Staged, quiet_tcp};
 use crate::verdict::{StallAfter, State};
 
@@ -253,4 +253,19 @@ fn one_stream_is_no_evidence_by_the_clock() {
         scene.run(TEN_MINUTES, |_, _| {});
         scene.calm();
     }
+}
+
+#[test]
+fn an_upload_of_exactly_one_window_that_waits_for_its_answer() {
+    let mut scene = Scene::auto();
+    scene.c.open(2).heard();
+    let settings =
+        Settings { initial_window_size: 1 << 20, max_frame_size: 16_384, max_concurrent_streams: None };
+    scene.c.reading.received.settings = Some(settings);
+    scene.c.reading.received.window_granted = 1 << 24;
+    scene.c.reading.sent.data_bytes = 1 << 20;
+    scene.run(60_000, |c, _| {
+        c.tcp(quiet_tcp());
+    });
+    scene.calm();
 }

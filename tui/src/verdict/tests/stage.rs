@@ -193,6 +193,7 @@ pub(in crate::verdict) fn ignore_goaway(scene: &mut Scene) {
 pub(in crate::verdict) fn leave_unread(scene: &mut Scene, ms: u64) {
     scene.run(ms, |c, passed| {
         c.open(1).answer(1);
+        c.reading.received.bytes += 25_000;
         c.tcp(TcpFacts { receive_queue: 100 * passed as u32, ..quiet_tcp() });
     });
 }

@@ -67,19 +67,39 @@ fn its_cgroup_is_its_own_and_is_removed() {
     assert!(!folder.exists(), "{} is still there", folder.display());
 }
 
+/// A command that says UP, and TRAPPED when it gets the signal.
+fn trap(name: &str, status: i32) -> Watch {
+    Watch::run(
+        &[],
+        &shell(&format!("trap 'echo TRAPPED; exit {status}' {name}; echo UP; while :; do sleep 0.05; done")),
+    )
+}
+
 #[test]
 fn signals_are_forwarded_to_it() {
     for (signal, name, status) in
         [(Signal::TERM, "TERM", 3), (Signal::INT, "INT", 4), (Signal::HUP, "HUP", 5)]
     {
-        let script =
-            format!("trap 'echo TRAPPED; exit {status}' {name}; echo UP; while :; do sleep 0.05; done");
-        let watch = Watch::run(&[], &shell(&script));
+        let watch = trap(name, status);
+        watch.wait_until_ready();
         watch.wait_for_word(SOON, "UP");
         watch.signal(signal);
         let ended = watch.end(SOON);
         assert!(ended.errors.contains("TRAPPED"), "{name}: {}", ended.errors);
         assert_eq!(ended.status.code(), Some(status), "{name}: {}", ended.errors);
+    }
+}
+
+/// A signal that comes before h2watch is ready would end it and leave the command behind, in a cgroup that nobody removes.
+#[test]
+fn a_signal_is_forwarded_as_soon_as_it_runs() {
+    for _ in 0..20 {
+        let watch = trap("TERM", 3);
+        watch.wait_for_word(SOON, "UP");
+        watch.signal(Signal::TERM);
+        let ended = watch.end(SOON);
+        assert!(ended.errors.contains("TRAPPED"), "{}, {}", ended.status, ended.errors);
+        assert_eq!(ended.status.code(), Some(3), "{}", ended.errors);
     }
 }
 
@@ -112,4 +132,16 @@ fn a_command_that_leaves_a_process_behind_does_not_keep_h2watch() {
     if let Some(pid) = left.and_then(rustix::process::Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
+}
+
+/// `--for` ends the watch before the command ends by itself: nothing of it may stay behind, its cgroup neither.
+#[test]
+fn when_the_time_is_up_the_command_and_its_cgroup_go() {
+    let watch =
+        Watch::run(&["--for", "1s"], &shell("sed -n 's/^0::/CGROUP /p' /proc/self/cgroup; exec sleep 300"));
+    let path = watch.wait_for_word(SOON, "CGROUP ");
+    let folder = crate::support::cgroup::mount().join(path.trim_start_matches('/'));
+    let ended = watch.end(SOON);
+    ended.summary();
+    assert!(!folder.exists(), "{} is still there", folder.display());
 }

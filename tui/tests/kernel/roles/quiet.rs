@@ -1,6 +1,7 @@
-//! A client with little to say: `quiet ADDRESS=PATH,PATH... ...`, one connection per argument, which requests the paths and
+//! A client with little to say: `quiet SECONDS ADDRESS=PATH,PATH... ...`, one connection per argument, which requests the paths and
 //! waits. A path with a plus sign in front is requested again every second; one with an exclamation mark is waited for before
-//! the next one. Says `SETTLED`, and stays.
+//! the next one. Says `SETTLED`, and stays for so
+//! many seconds.
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -10,12 +11,13 @@ use std::time::Duration;
 pub(super) fn play(arguments: &[&str]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        for argument in arguments {
+        for argument in &arguments[1..] {
             let (address, paths) = argument.split_once('=').expect("ADDRESS=PATHS");
             connect(address, paths).await;
         }
         println!("\nSETTLED");
-        std::future::pending::<()>().await;
+        let seconds = arguments[0].parse().expect("a number of seconds");
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
     });
 }
 

@@ -63,6 +63,8 @@ async fn run(plan: Plan, addresses: Vec<SocketAddr>) {
     while let Ok(Some(line)) = lines.next_line().await {
         obey(&line, plan, &connections).await;
     }
+    // Nobody gives orders (the dashboard keeps the terminal to itself).
+    std::future::pending::<()>().await;
 }
 
 async fn obey(line: &str, plan: &'static Plan, connections: &[&'static Connection]) {

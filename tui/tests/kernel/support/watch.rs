@@ -176,6 +176,10 @@ impl Watch {
             std::thread::sleep(Duration::from_millis(2));
         };
         for reader in self.readers.drain(..) {
+            // A command that outlives h2watch holds the other end.
+            wait_until(Duration::from_secs(5), "the end of what h2watch and its command print", || {
+                reader.is_finished().then_some(())
+            });
             reader.join().expect("h2watch prints JSON");
         }
         Ended { pid: self.child.id(), status, lines: self.lines(), errors: self.errors() }
@@ -184,6 +188,14 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        // After a failure: as a user would, so that the command and its cgroup go as well.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(rustix::process::Signal::TERM);
+            let end = Instant::now() + Duration::from_secs(2);
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

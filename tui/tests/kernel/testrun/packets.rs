@@ -54,9 +54,9 @@ impl Packets {
         let tcp = self.tcp_header(v6, payload.len());
         let length = tcp.len() + payload.len();
         if v6 {
-            self.ipv6_header(length)
+            self.ipv6_header(length);
         } else {
-            self.ipv4_header(length)
+            self.ipv4_header(length);
         }
         self.packet.extend(tcp);
         self.packet.extend(payload);
@@ -119,7 +119,7 @@ impl Packets {
         header[0..4].copy_from_slice(&[0x9c, 0x40, 0x1f, 0x90]);
         header[4..8].copy_from_slice(&sequence.to_be_bytes());
         header[8..12].copy_from_slice(&(self.random.next() as u32).to_be_bytes());
-        header[12] = ((20 + options) / 4 << 4) as u8;
+        header[12] = (((20 + options) / 4) << 4) as u8;
         header[13] = if self.random.once_in(50) { self.random.byte() } else { 0x10 };
         header[14..16].copy_from_slice(&[0, self.random.byte()]);
         header.extend(self.random.bytes(options));

@@ -1,0 +1,74 @@
+//! Plaintext at the boundary of a process's TLS library, and which socket it belongs to.
+//!
+//! `calls` are the uprobes of C libraries, `go` those of Go, `plain` walks what they find, `associate` is called by egress.
+
+pub mod associate;
+mod calls;
+mod go;
+mod plain;
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_user};
+use probe_common::loss::TLS_OBJECTS_FULL;
+use probe_common::tls::{Object, ObjectKey, Task, Written};
+
+use crate::maps::{TLS_BLANK, TLS_OBJECTS, TLS_TASKS, lost};
+
+/// Reads a value of the process's memory.
+#[inline(always)]
+fn read_user<T: Copy + Default>(address: u64) -> Option<T> {
+    let mut value = T::default();
+    // SAFETY: the destination has the size that is given; the helper checks the source.
+    let failed =
+        unsafe { bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _) };
+    if failed == 0 { Some(value) } else { None }
+}
+
+#[inline(always)]
+fn key(address: u64) -> ObjectKey {
+    ObjectKey { address, tgid: (bpf_get_current_pid_tgid() >> 32) as u32, pad: 0 }
+}
+
+/// The object at `address`, made when it is new.
+#[inline(always)]
+fn object(key: &ObjectKey) -> Option<*mut Object> {
+    if let Some(object) = TLS_OBJECTS.get_ptr_mut(key) {
+        return Some(object);
+    }
+    let blank = TLS_BLANK.get_ptr(0)?;
+    // SAFETY: an array element, never written.
+    if TLS_OBJECTS.insert(key, unsafe { &*blank }, 0).is_err() {
+        lost(TLS_OBJECTS_FULL);
+        return None;
+    }
+    TLS_OBJECTS.get_ptr_mut(key)
+}
+
+/// Remembers that this task writes `length` bytes to the object.
+#[inline(always)]
+fn note_write(address: u64, length: u32) {
+    // SAFETY: takes no argument.
+    let current = unsafe { bpf_get_current_task() };
+    let written = Written { object: address, tgid: (bpf_get_current_pid_tgid() >> 32) as u32, length };
+    if let Some(task) = TLS_TASKS.get_ptr_mut(&current) {
+        // SAFETY: a task runs on one CPU at a time, and egress only touches the current one.
+        unsafe { (*task).note(written) };
+        return;
+    }
+    let mut task = Task::default();
+    task.note(written);
+    if TLS_TASKS.insert(&current, &task, 0).is_err() {
+        lost(TLS_OBJECTS_FULL);
+    }
+}
+
+/// The write of this task returned; its records may still be on their way.
+#[inline(always)]
+fn end_write() {
+    // SAFETY: takes no argument.
+    let current = unsafe { bpf_get_current_task() };
+    if let Some(task) = TLS_TASKS.get_ptr_mut(&current) {
+        // SAFETY: as above.
+        unsafe { (*task).current.length = 0 };
+    }
+}

@@ -1,0 +1,128 @@
+//! Probes at the TLS boundary of processes: loaded once, attached to each process by itself.
+//!
+//! Attached is what `tls::plan` proved, through the very file that it analysed, and to one process at a time: other
+//! processes that map the same library never notice.
+
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::HashMap;
+use aya::programs::UProbe;
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
+use probe_common::tls::{ObjectKey, Process};
+
+use super::attach::{Probe, program, refused};
+use crate::tls::libraries::Identity;
+use crate::tls::{Coverage, ProbePoint};
+
+/// What is attached in one process.
+#[derive(Debug, Default)]
+pub struct Attached {
+    links: Vec<(&'static str, UProbeLinkId)>,
+    done: HashSet<(Identity, u64, &'static str)>,
+}
+
+impl Attached {
+    /// Number of probe points.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.done.len()
+    }
+
+    /// True when nothing is attached.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.done.is_empty()
+    }
+}
+
+/// A Go connection and the file descriptor that it claims to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GoClaim {
+    pub pid: u32,
+    pub object: u64,
+    pub descriptor: i32,
+}
+
+impl Probe {
+    /// Attaches the points of `coverage` that are not attached yet.
+    ///
+    /// # Errors
+    /// The kernel refuses a program or a point; what was attached before stays.
+    pub fn attach_tls(&mut self, attached: &mut Attached, coverage: &Coverage) -> Result<()> {
+        if let Some(go_receiver_offset) = coverage.go_receiver_offset {
+            let mut processes: HashMap<_, u32, Process> =
+                HashMap::try_from(self.bpf.map_mut("TLS_PROCESSES").context("no map TLS_PROCESSES")?)?;
+            processes.insert(coverage.pid, Process { go_receiver_offset, pad: 0 }, 0)?;
+        }
+        for point in &coverage.points {
+            let what = (point.file.identity, point.file_offset, point.program);
+            if !attached.done.contains(&what) {
+                let link = self.attach_point(coverage.pid, point)?;
+                attached.links.push((point.program, link));
+                attached.done.insert(what);
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_point(&mut self, pid: u32, point: &ProbePoint) -> Result<UProbeLinkId> {
+        let name = point.program;
+        let uprobe: &mut UProbe = program(&mut self.bpf, name)?;
+        if uprobe.fd().is_err() {
+            uprobe.load().map_err(|error| refused(name, &error))?;
+        }
+        let pid = NonZeroU32::new(pid).context("process 0 cannot be probed")?;
+        let place = UProbeAttachLocation::AbsoluteOffset(point.file_offset);
+        uprobe
+            .attach(place, point.file.probe_path(), UProbeScope::OneProcess(pid))
+            .with_context(|| format!("attaching {name} to process {pid}, {}", point.place))
+    }
+
+    /// Removes the points of a process that is no longer watched, or has ended.
+    pub fn detach_tls(&mut self, pid: u32, attached: Attached) {
+        for (name, link) in attached.links {
+            if let Ok(uprobe) = program::<UProbe>(&mut self.bpf, name) {
+                let _ = uprobe.detach(link);
+            }
+        }
+        if let Some(Ok(mut processes)) =
+            self.bpf.map_mut("TLS_PROCESSES").map(HashMap::<_, u32, Process>::try_from)
+        {
+            let _ = processes.remove(&pid);
+        }
+    }
+
+    /// Follows a claim: the descriptor must be a socket of that process that is watched as its own.
+    ///
+    /// # Errors
+    /// It is not, in words.
+    pub fn prove_go(&mut self, claim: &GoClaim) -> Result<()> {
+        use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+        let pid = i32::try_from(claim.pid).ok().and_then(Pid::from_raw).context("not a process id")?;
+        let process = pidfd_open(pid, PidfdFlags::empty()).context("the process has ended")?;
+        let socket = pidfd_getfd(&process, claim.descriptor, PidfdGetfdFlags::empty())
+            .context("the claimed descriptor is not open: the connection is wrapped")?;
+        let cookie =
+            rustix::net::sockopt::socket_cookie(&socket).context("the claimed descriptor is no socket")?;
+        let owner = self.connections.get(&cookie, 0).ok().and_then(|slot| self.slots.read(slot));
+        ensure!(
+            owner.is_some_and(|slot| slot.connection.tgid == claim.pid),
+            "the claimed descriptor is not a watched socket of that process"
+        );
+        let mut descriptors: HashMap<_, ObjectKey, u64> =
+            HashMap::try_from(self.bpf.map_mut("TLS_DESCRIPTORS").context("no map TLS_DESCRIPTORS")?)?;
+        let key = ObjectKey { address: claim.object, tgid: claim.pid, pad: 0 };
+        descriptors.insert(key, cookie, 0).context("noting the proof")
+    }
+
+    /// Payload lengths of the first application data records of a connection, sent and received.
+    #[must_use]
+    pub fn first_records(&self, slot: super::SlotId) -> (Vec<u16>, Vec<u16>) {
+        let lengths = |all: &[u16]| all.iter().copied().take_while(|&length| length != 0).collect();
+        self.slots.read(slot).map_or_else(Default::default, |slot| {
+            (lengths(&slot.connection.sent_first_records), lengths(&slot.connection.received_first_records))
+        })
+    }
+}
