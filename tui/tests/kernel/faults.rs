@@ -8,7 +8,7 @@ mod run;
 
 use crate::support::take_turns;
 use catalogue::FAULTS;
-use run::Outcome;
+use run::{Outcome, Watched};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -49,9 +49,10 @@ fn run_all(runs: usize, at_once: usize) -> Vec<Outcome> {
     std::thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
+                let watched = Watched::start();
                 loop {
                     let Some((fault, client)) = work.lock().unwrap().pop() else { return };
-                    let outcome = run::run(fault, client);
+                    let outcome = watched.run(fault, client);
                     let after = outcome.after_s.map_or_else(|| "never".to_owned(), |s| format!("{s:.2} s"));
                     println!(
                         "{} ({}): {:?} after {after}: {}",

@@ -27,6 +27,8 @@ pub(crate) struct Fault {
 
 /// Client and server of one run, healthy until the strike.
 pub(crate) struct World {
+    /// The address that the client connects to.
+    pub(crate) remote: SocketAddr,
     /// The client's command line.
     pub(crate) client: Vec<String>,
     /// Carries out the fault. It is given the client's side of the story where the client itself is at fault.
@@ -195,22 +197,25 @@ fn dropping_ours(client: Client) -> World {
 }
 
 fn cut(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> World {
-    let (cable, client, strike) = cable(client, hooks, serve);
-    World { strike, parts: vec![Box::new(cable)], ..World::healthy(client) }
+    let Cut { cable, remote, client, strike } = cable(client, hooks, serve);
+    World { strike, parts: vec![Box::new(cable)], ..World::healthy(remote, client) }
 }
 
 type Strike = Box<dyn FnOnce() + Send>;
 
-/// The cable, the client's command line, and what cuts the cable.
-pub(super) fn cut_both_ways() -> (Arc<Cable>, Vec<String>, Strike) {
+/// A cable with a server at its end, and what cuts it.
+pub(super) struct Cut {
+    pub(super) cable: Arc<Cable>,
+    remote: SocketAddr,
+    pub(super) client: Vec<String>,
+    pub(super) strike: Strike,
+}
+
+pub(super) fn cut_both_ways() -> Cut {
     cable(Client::H2, BOTH, servers::start_on)
 }
 
-fn cable(
-    client: Client,
-    hooks: &'static [&'static str],
-    serve: fn(TcpListener) -> SocketAddr,
-) -> (Arc<Cable>, Vec<String>, Strike) {
+fn cable(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> Cut {
     let cable = Arc::new(Cable::new());
     let address = cable.server.v4;
     let server = serve(cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port")));
@@ -222,7 +227,7 @@ fn cable(
         };
         there.server.nft(&format!("table inet dead {{ {} }}", hooks.iter().map(chain).collect::<String>()));
     };
-    (cable, client, Box::new(strike))
+    Cut { cable, remote: server, client, strike: Box::new(strike) }
 }
 
 fn stopped(client: Client) -> World {
@@ -232,48 +237,49 @@ fn stopped(client: Client) -> World {
     World {
         strike: Box::new(strike),
         parts: vec![Box::new(program)],
-        ..World::healthy(client.calls(address, 0, 0))
+        ..World::healthy(address, client.calls(address, 0, 0))
     }
 }
 
 fn unplugged(client: Client) -> World {
     let link = Link::to(servers::start());
-    let client = client.calls(link.address, 0, 0);
-    World { strike: Box::new(move || link.unplug()), ..World::healthy(client) }
+    let (remote, client) = (link.address, client.calls(link.address, 0, 0));
+    World { strike: Box::new(move || link.unplug()), ..World::healthy(remote, client) }
 }
 
 fn hung(client: Client) -> World {
     let peer = Peer::start(Misdeed::AnswersNoStream);
-    let client = client.calls(peer.address, 0, 500);
-    World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
+    let (remote, client) = (peer.address, client.calls(peer.address, 0, 500));
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(remote, client) }
 }
 
 fn deaf(client: Client) -> World {
     let peer = Peer::start(Misdeed::StopsReading);
-    let client = client.calls(peer.address, 1 << 20, 0);
-    World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
+    let (remote, client) = (peer.address, client.calls(peer.address, 1 << 20, 0));
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(remote, client) }
 }
 
 /// The windows are used up by the first uploads.
 fn miserly(client: Client, misdeed: Misdeed) -> World {
     let peer = Peer::start(misdeed);
-    World { warm: 0, ..World::healthy(client.calls(peer.address, 200_000, 0)) }
+    World { warm: 0, ..World::healthy(peer.address, client.calls(peer.address, 200_000, 0)) }
 }
 
 fn goaway(_: Client) -> World {
     let peer = Peer::start(Misdeed::GoesAway);
-    let client = role("careless", &[peer.address.to_string(), "100".into(), "0".into()]);
-    World { strike: Box::new(move || peer.strike()), ..World::healthy(client) }
+    let (remote, client) =
+        (peer.address, role("careless", &[peer.address.to_string(), "100".into(), "0".into()]));
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(remote, client) }
 }
 
 fn deaf_client(_: Client) -> World {
     let peer = Peer::start(Misdeed::Nothing);
     let client = role("careless", &[peer.address.to_string(), "100".into(), "2000".into()]);
-    World { strikes_itself: Some("DEAF "), ..World::healthy(client) }
+    World { strikes_itself: Some("DEAF "), ..World::healthy(peer.address, client) }
 }
 
 impl World {
-    fn healthy(client: Vec<String>) -> Self {
-        Self { client, strike: Box::new(|| {}), strikes_itself: None, warm: 10, parts: Vec::new() }
+    fn healthy(remote: SocketAddr, client: Vec<String>) -> Self {
+        Self { remote, client, strike: Box::new(|| {}), strikes_itself: None, warm: 10, parts: Vec::new() }
     }
 }

@@ -14,7 +14,7 @@ const LEAST_LEFT_S: f64 = 2.0;
 #[test]
 fn the_kernel_gives_up_when_h2watch_says() {
     let _turn = take_turns();
-    let (cable, client, strike) = catalogue::cut_both_ways();
+    let catalogue::Cut { cable, client, strike, .. } = catalogue::cut_both_ways();
     cable.client.inside(|| std::fs::write("/proc/sys/net/ipv4/tcp_retries2", RETRIES2).expect("a sysctl"));
     let watch = Watch::run(&[], &client);
     watch.wait_until_ready();

@@ -1,15 +1,20 @@
-//! One run of one fault: h2watch with its default settings watches the client, the fault strikes, and what h2watch says is
-//! noted.
+//! Runs of faults, one after the other: h2watch with its default settings watches a cgroup, each run puts a client into it,
+//! the fault strikes, and what h2watch says of the client's connections is noted.
 
 use super::catalogue::{Client, Fault};
+use crate::support::cgroup::Cgroup;
 use crate::support::compare::number;
 use crate::support::now_ns;
+use crate::support::programs::Program;
 use crate::support::watch::{Watch, text};
 use serde_json::Value;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// A cause may become sharper, but not later than this.
 const SETTLES: Duration = Duration::from_secs(3);
+/// After the time in which it must be said: what comes that late is told as late, not as missing.
+const GRACE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(30);
 
 /// What h2watch said.
@@ -45,49 +50,76 @@ impl std::fmt::Debug for Fault {
     }
 }
 
-pub(crate) fn run(fault: Fault, client: Client) -> Outcome {
-    let world = (fault.set_up)(client);
-    let watch = Watch::run(&[], &world.client);
-    watch.wait_until_ready();
-    watch.wait_for_word(SOON, "CONNECTED");
-    watch.wait_for(SOON, "snapshot of a warm connection", |line| is_warm(line, world.warm));
-    let struck_ns = match world.strikes_itself {
-        Some(word) => watch.wait_for_word(SOON, word).parse().expect("nanoseconds"),
-        None => {
-            (world.strike)();
-            now_ns()
-        }
-    };
-    let mut causes = Vec::new();
-    let mut outcome = Outcome { fault, client, causes: Vec::new(), after_s: None, evidence: String::new() };
-    let mut until_ns = struck_ns + (fault.within + SOON / 3).as_nanos() as u64;
-    let mut seen = 0;
-    while now_ns() < until_ns {
-        for line in watch.lines_from(seen) {
-            seen += 1;
-            let kind = text(&line.content["type"]);
-            if kind != "stall" && kind != "sharpen" {
-                continue;
-            }
-            if outcome.after_s.is_none() {
-                outcome.after_s = Some((line.at_ns as f64 - struck_ns as f64) / 1e9);
-                until_ns = line.at_ns + SETTLES.as_nanos() as u64;
-            }
-            causes.push(text(&line.content["connection"]["cause"]));
-            outcome.evidence = text(&line.content["connection"]["evidence"]);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    if causes.is_empty() {
-        let last = watch.lines_from(0).into_iter().rev().find(|line| line.content["type"] == "snapshot");
-        outcome.evidence = last.map_or_else(String::new, |line| line.content.to_string());
-    }
-    drop(watch.stop());
-    drop(world.parts);
-    Outcome { causes, ..outcome }
+/// A cgroup under watch.
+pub(crate) struct Watched {
+    // Before the cgroup: it ends before that is removed.
+    watch: Watch,
+    cgroup: Cgroup,
 }
 
-fn is_warm(line: &Value, streams: u64) -> bool {
-    let connections = line["connections"].as_array();
-    connections.is_some_and(|all| all.first().is_some_and(|c| number(c, "streams_opened") >= streams))
+impl Watched {
+    pub(crate) fn start() -> Self {
+        // One after the other: the kernel verifies the programs for seconds, and waits for `ready` have a deadline.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _turn = STARTING.lock().unwrap();
+        let cgroup = Cgroup::new("fault");
+        let watch = Watch::start(&["--cgroup", &cgroup.path().to_string_lossy()]);
+        Self { watch, cgroup }
+    }
+
+    pub(crate) fn run(&self, fault: Fault, client: Client) -> Outcome {
+        let world = (fault.set_up)(client);
+        let remote = world.remote.to_string();
+        let from = self.watch.count();
+        let mut program = Program::start_with(&world.client, |command| self.cgroup.start_inside(command));
+        program.hear("CONNECTED");
+        let warm = |line: &Value| is_warm(line, &remote, world.warm);
+        self.watch.wait_after(from, SOON, "snapshot of a warm connection", warm);
+        let struck_ns = match world.strikes_itself {
+            Some(word) => program.hear(word).parse().expect("nanoseconds"),
+            None => {
+                (world.strike)();
+                now_ns()
+            }
+        };
+        let outcome = Outcome { fault, client, causes: Vec::new(), after_s: None, evidence: String::new() };
+        let outcome = self.listen(outcome, from, &remote, struck_ns);
+        drop(program);
+        drop(world.parts);
+        outcome
+    }
+
+    fn listen(&self, mut outcome: Outcome, from: usize, remote: &str, struck_ns: u64) -> Outcome {
+        let mut until_ns = struck_ns + (outcome.fault.within + GRACE).as_nanos() as u64;
+        let mut seen = from;
+        while now_ns() < until_ns {
+            for line in self.watch.lines_from(seen) {
+                seen += 1;
+                let connection = &line.content["connection"];
+                let kind = text(&line.content["type"]);
+                if (kind != "stall" && kind != "sharpen") || connection["remote"] != remote {
+                    continue;
+                }
+                if outcome.after_s.is_none() {
+                    outcome.after_s = Some((line.at_ns as f64 - struck_ns as f64) / 1e9);
+                    until_ns = line.at_ns + SETTLES.as_nanos() as u64;
+                }
+                outcome.causes.push(text(&connection["cause"]));
+                outcome.evidence = text(&connection["evidence"]);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if outcome.causes.is_empty() {
+            let snapshot = self.watch.fresh_snapshot();
+            let connections = snapshot["connections"].as_array().cloned().unwrap_or_default();
+            outcome.evidence =
+                connections.iter().filter(|c| c["remote"] == remote).map(ToString::to_string).collect();
+        }
+        outcome
+    }
+}
+
+fn is_warm(line: &Value, remote: &str, streams: u64) -> bool {
+    let connections = line["connections"].as_array().map(Vec::as_slice).unwrap_or_default();
+    connections.iter().any(|c| c["remote"] == remote && number(c, "streams_opened") >= streams)
 }
