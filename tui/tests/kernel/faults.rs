@@ -7,7 +7,7 @@ mod report;
 mod run;
 
 use crate::support::take_turns;
-use catalogue::FAULTS;
+use catalogue::{Client, FAULTS, Fault};
 use run::{Outcome, Watched};
 use std::path::Path;
 use std::sync::Mutex;
@@ -19,14 +19,20 @@ const AT_ONCE: &str = "H2WATCH_FAULTS_AT_ONCE";
 #[test]
 fn each_fault_gets_its_cause() {
     let _turn = take_turns();
-    judge(&run_all(1, setting(AT_ONCE, 8)));
+    // Each fault with one of its clients: all together they see every client and every fault.
+    let rows = FAULTS.into_iter().enumerate();
+    let rows = rows.map(|(i, fault)| (fault, fault.clients[i % fault.clients.len()])).collect();
+    judge(&run_all(rows, 1, setting(AT_ONCE, 8)));
 }
 
 #[test]
 #[ignore = "twenty runs of each fault: cargo xtask accept faults"]
 fn the_confusion_matrix_is_a_diagonal() {
-    let outcomes = run_all(setting(RUNS, 20), setting(AT_ONCE, 8));
+    let outcomes = run_all(report::rows().collect(), setting(RUNS, 20), setting(AT_ONCE, 8));
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    if outcomes.len() < report::rows().count() {
+        return judge(&outcomes);
+    }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/accuracy.md");
     std::fs::write(&file, report::document(&outcomes, &kernel)).expect("docs/ can be written");
     judge(&outcomes);
@@ -36,13 +42,11 @@ fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name}: a number, not {n}")))
 }
 
-/// Faults whose names contain `H2WATCH_FAULTS` only, while one is being looked into.
-fn run_all(runs: usize, at_once: usize) -> Vec<Outcome> {
+/// While one is being looked into: faults or clients whose names contain `H2WATCH_FAULTS` only.
+fn run_all(mut work: Vec<(Fault, Client)>, runs: usize, at_once: usize) -> Vec<Outcome> {
     let only = std::env::var("H2WATCH_FAULTS").unwrap_or_default();
+    work.retain(|(fault, client)| fault.name.contains(&only) || client.name().contains(&only));
     // Slow ones first, so that nobody waits for one at the end.
-    let chosen = FAULTS.into_iter().filter(|fault| fault.name.contains(&only));
-    let mut work: Vec<_> =
-        chosen.flat_map(|fault| fault.clients.iter().map(move |&client| (fault, client))).collect();
     work.sort_by_key(|(fault, _)| fault.within);
     let work = Mutex::new(work.into_iter().flat_map(|row| vec![row; runs]).collect::<Vec<_>>());
     let outcomes = Mutex::new(Vec::new());

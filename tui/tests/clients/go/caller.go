@@ -1,9 +1,10 @@
-// A client that calls and hangs up: caller ADDRESS INTERVAL-MS TIMEOUT-MS PATH UPLOAD-BYTES. A request per interval, over Go's
+// A client that calls and hangs up: caller ORIGIN INTERVAL-MS TIMEOUT-MS PATH UPLOAD-BYTES. A request per interval, over Go's
 // own connection pool, cancelled after the timeout. Says CONNECTED for each connection.
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -15,10 +16,12 @@ import (
 )
 
 func call(arguments []string) {
-	address, path := arguments[0], arguments[3]
+	origin, path := arguments[0], arguments[3]
 	interval, timeout, upload := number(arguments[1]), number(arguments[2]), number(arguments[4])
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP2(true)
+	insecure := &tls.Config{InsecureSkipVerify: true}
 	dial := func(ctx context.Context, network, to string) (net.Conn, error) {
 		connection, err := new(net.Dialer).DialContext(ctx, network, to)
 		if err == nil {
@@ -26,12 +29,12 @@ func call(arguments []string) {
 		}
 		return connection, err
 	}
-	client := &http.Client{Transport: &http.Transport{Protocols: protocols, DialContext: dial}}
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols, DialContext: dial, TLSClientConfig: insecure}}
 	for range time.Tick(time.Duration(interval) * time.Millisecond) {
 		go func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(timeout)*time.Millisecond)
 			defer cancel()
-			exchange(ctx, client, "http://"+address+path, upload)
+			exchange(ctx, client, origin+path, upload)
 		}()
 	}
 }

@@ -1,5 +1,5 @@
 // A Go client without TLS: client URL REQUESTS PARALLEL. Prints how many requests succeeded over HTTP/2. With the first
-// argument `caller` it is the one of caller.go.
+// argument `caller` or `front` it is the one of caller.go or front.go.
 package main
 
 import (
@@ -14,8 +14,12 @@ import (
 )
 
 func main() {
-	if os.Args[1] == "caller" {
+	switch os.Args[1] {
+	case "caller":
 		call(os.Args[2:])
+		return
+	case "front":
+		front(os.Args[2], os.Args[3])
 		return
 	}
 	url := os.Args[1]

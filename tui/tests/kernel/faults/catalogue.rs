@@ -3,7 +3,7 @@
 use super::peer::{Misdeed, Peer};
 use crate::support::link::Link;
 use crate::support::netns::Cable;
-use crate::support::programs::{self, role};
+use crate::support::programs::{self, Program, role};
 use crate::support::watch::signal_process;
 use crate::support::{servers, tools};
 use rustix::process::Signal;
@@ -45,7 +45,10 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-const POOLS: &[Client] = &[Client::H2, Client::Go];
+const POOLS: &[Client] = &[Client::H2, Client::Go, Client::Node, Client::GoTls, Client::NodeTls];
+/// Windows are only known where the peer's frames are seen from the beginning on. With TLS its first frames, SETTINGS and
+/// WINDOW_UPDATE, come before the client has written anything that h2watch could know the connection by.
+const PLAIN: &[Client] = &[Client::H2, Client::Go, Client::Node];
 const BY_HAND: &[Client] = &[Client::Careless];
 
 pub(crate) const FAULTS: [Fault; 12] = [
@@ -117,7 +120,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "no WINDOW_UPDATE for the connection",
         says: "the connection's flow-control window is used up",
         cause: "flow_control",
-        clients: POOLS,
+        clients: PLAIN,
         set_up: |client| miserly(client, Misdeed::GrantsNothing),
         within: seconds(15),
     },
@@ -125,7 +128,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "no WINDOW_UPDATE for streams",
         says: "the stream window of 65535 bytes is used up",
         cause: "flow_control",
-        clients: POOLS,
+        clients: PLAIN,
         set_up: |client| miserly(client, Misdeed::GrantsNoStream),
         within: seconds(15),
     },
@@ -156,8 +159,12 @@ const BOTH: &[&str] = &["input", "output"];
 pub(crate) enum Client {
     /// The h2 crate, which hyper, tonic and reqwest use.
     H2,
-    /// net/http.
+    /// net/http, without TLS and with Go's own.
     Go,
+    GoTls,
+    /// node:http2, without TLS and with OpenSSL.
+    Node,
+    NodeTls,
     /// Frames by hand, for what no library does.
     Careless,
 }
@@ -166,24 +173,59 @@ impl Client {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Client::H2 => "Rust h2",
-            Client::Go => "Go net/http",
+            Client::Go => "Go",
+            Client::GoTls => "Go, TLS",
+            Client::Node => "Node",
+            Client::NodeTls => "Node, OpenSSL",
             Client::Careless => "frames by hand",
         }
     }
 
+    fn has_tls(self) -> bool {
+        matches!(self, Client::GoTls | Client::NodeTls)
+    }
+
     /// A request each 100 ms, cancelled after a second: the pool of the bug.
     fn calls(self, address: SocketAddr, upload_bytes: u64, ping_ms: u64) -> Vec<String> {
-        let words =
-            [address.to_string(), "100".into(), "1000".into(), "/bytes/10".into(), upload_bytes.to_string()];
+        let words = |server: String| {
+            [server, "100".into(), "1000".into(), "/bytes/10".into(), upload_bytes.to_string()]
+        };
+        let origin = format!("{}://{address}", if self.has_tls() { "https" } else { "http" });
+        let ping_ms = [ping_ms.to_string()];
         match self {
-            Client::H2 => role("caller", &[&words[..], &[ping_ms.to_string()]].concat()),
+            Client::H2 => role("caller", &[&words(address.to_string())[..], &ping_ms].concat()),
             // Sends a PING after each cancelled stream by itself.
-            Client::Go => {
-                let go = [tools::go_client().to_string_lossy().into_owned(), "caller".into()];
-                [&go[..], &words].concat()
+            Client::Go | Client::GoTls => [&go("caller")[..], &words(origin)].concat(),
+            Client::Node | Client::NodeTls => {
+                let script = tools::client_source("caller.mjs").to_string_lossy().into_owned();
+                [&programs::installed("node", &[&script])[..], &words(origin), &ping_ms].concat()
             }
             Client::Careless => unreachable!("it has its own command line"),
         }
+    }
+}
+
+/// The Go program in one of its roles.
+fn go(what: &str) -> Vec<String> {
+    vec![tools::go_client().to_string_lossy().into_owned(), what.to_owned()]
+}
+
+/// What stands between the client and the server: TLS, where the client speaks it.
+struct Front {
+    address: SocketAddr,
+    program: Option<Program>,
+}
+
+impl Front {
+    /// In front of `upstream`; `enter` are the words that make it run elsewhere.
+    fn of(client: Client, upstream: SocketAddr, enter: Vec<String>) -> Self {
+        if !client.has_tls() {
+            return Self { address: upstream, program: None };
+        }
+        let listen = SocketAddr::new(upstream.ip(), 0);
+        let words = [enter, go("front"), vec![listen.to_string(), upstream.to_string()]].concat();
+        let mut program = Program::start(&words);
+        Self { address: program.hear("SERVING ").parse().expect("an address"), program: Some(program) }
     }
 }
 
@@ -197,8 +239,8 @@ fn dropping_ours(client: Client) -> World {
 }
 
 fn cut(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> World {
-    let Cut { cable, remote, client, strike } = cable(client, hooks, serve);
-    World { strike, parts: vec![Box::new(cable)], ..World::healthy(remote, client) }
+    let Cut { cable, remote, client, strike, front } = cable(client, hooks, serve);
+    World { strike, ..World::healthy(remote, client).with(front).with(cable) }
 }
 
 type Strike = Box<dyn FnOnce() + Send>;
@@ -209,6 +251,7 @@ pub(super) struct Cut {
     remote: SocketAddr,
     pub(super) client: Vec<String>,
     pub(super) strike: Strike,
+    front: Front,
 }
 
 pub(super) fn cut_both_ways() -> Cut {
@@ -219,7 +262,8 @@ fn cable(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) 
     let cable = Arc::new(Cable::new());
     let address = cable.server.v4;
     let server = serve(cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port")));
-    let client = [cable.client.enter(), client.calls(server, 0, 0)].concat();
+    let front = Front::of(client, server, cable.server.enter());
+    let client = [cable.client.enter(), client.calls(front.address, 0, 0)].concat();
     let there = Arc::clone(&cable);
     let strike = move || {
         let chain = |hook: &&str| {
@@ -227,42 +271,43 @@ fn cable(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) 
         };
         there.server.nft(&format!("table inet dead {{ {} }}", hooks.iter().map(chain).collect::<String>()));
     };
-    Cut { cable, remote: server, client, strike: Box::new(strike) }
+    Cut { cable, remote: front.address, client, strike: Box::new(strike), front }
 }
 
 fn stopped(client: Client) -> World {
-    let (program, address) = programs::server();
-    let pid = program.pid();
+    let (server, address) = programs::server();
+    let front = Front::of(client, address, Vec::new());
+    let pid = front.program.as_ref().unwrap_or(&server).pid();
     let strike = move || signal_process(pid, Signal::STOP);
-    World {
-        strike: Box::new(strike),
-        parts: vec![Box::new(program)],
-        ..World::healthy(address, client.calls(address, 0, 0))
-    }
+    let words = client.calls(front.address, 0, 0);
+    World { strike: Box::new(strike), ..World::healthy(front.address, words).with(front).with(server) }
 }
 
 fn unplugged(client: Client) -> World {
-    let link = Link::to(servers::start());
-    let (remote, client) = (link.address, client.calls(link.address, 0, 0));
-    World { strike: Box::new(move || link.unplug()), ..World::healthy(remote, client) }
+    let front = Front::of(client, servers::start(), Vec::new());
+    let link = Link::to(front.address);
+    let (remote, words) = (link.address, client.calls(link.address, 0, 0));
+    World { strike: Box::new(move || link.unplug()), ..World::healthy(remote, words).with(front) }
 }
 
 fn hung(client: Client) -> World {
-    let peer = Peer::start(Misdeed::AnswersNoStream);
-    let (remote, client) = (peer.address, client.calls(peer.address, 0, 500));
-    World { strike: Box::new(move || peer.strike()), ..World::healthy(remote, client) }
+    misbehaving(client, Misdeed::AnswersNoStream, 0, 500)
 }
 
 fn deaf(client: Client) -> World {
-    let peer = Peer::start(Misdeed::StopsReading);
-    let (remote, client) = (peer.address, client.calls(peer.address, 1 << 20, 0));
-    World { strike: Box::new(move || peer.strike()), ..World::healthy(remote, client) }
+    misbehaving(client, Misdeed::StopsReading, 1 << 20, 0)
 }
 
 /// The windows are used up by the first uploads.
 fn miserly(client: Client, misdeed: Misdeed) -> World {
+    World { warm: 0, ..misbehaving(client, misdeed, 200_000, 0) }
+}
+
+fn misbehaving(client: Client, misdeed: Misdeed, upload_bytes: u64, ping_ms: u64) -> World {
     let peer = Peer::start(misdeed);
-    World { warm: 0, ..World::healthy(peer.address, client.calls(peer.address, 200_000, 0)) }
+    let front = Front::of(client, peer.address, Vec::new());
+    let words = client.calls(front.address, upload_bytes, ping_ms);
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(front.address, words).with(front) }
 }
 
 fn goaway(_: Client) -> World {
@@ -279,6 +324,11 @@ fn deaf_client(_: Client) -> World {
 }
 
 impl World {
+    fn with(mut self, part: impl Any + Send) -> Self {
+        self.parts.push(Box::new(part));
+        self
+    }
+
     fn healthy(remote: SocketAddr, client: Vec<String>) -> Self {
         Self { remote, client, strike: Box::new(|| {}), strikes_itself: None, warm: 10, parts: Vec::new() }
     }

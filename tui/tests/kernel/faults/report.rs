@@ -16,7 +16,7 @@ clients that misbehave), h2watch runs with its default settings, and the cause t
 pub(crate) fn document(outcomes: &[Outcome], kernel: &str) -> String {
     let runs = outcomes.len() / rows().count();
     format!(
-        "{HEAD}`cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}, plain HTTP/2).\n\n{}\n## How soon\n\n{}",
+        "{HEAD}`cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}).\n\n{}\n## How soon\n\n{}",
         matrix(outcomes),
         times(outcomes)
     )
@@ -71,7 +71,7 @@ fn times(outcomes: &[Outcome]) -> String {
 }
 
 /// Faults with their clients, in the order of the catalogue.
-fn rows() -> impl Iterator<Item = (Fault, Client)> {
+pub(crate) fn rows() -> impl Iterator<Item = (Fault, Client)> {
     FAULTS.into_iter().flat_map(|fault| fault.clients.iter().map(move |&client| (fault, client)))
 }
 

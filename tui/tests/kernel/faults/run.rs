@@ -3,7 +3,6 @@
 
 use super::catalogue::{Client, Fault};
 use crate::support::cgroup::Cgroup;
-use crate::support::compare::number;
 use crate::support::now_ns;
 use crate::support::programs::Program;
 use crate::support::watch::{Watch, text};
@@ -121,5 +120,7 @@ impl Watched {
 
 fn is_warm(line: &Value, remote: &str, streams: u64) -> bool {
     let connections = line["connections"].as_array().map(Vec::as_slice).unwrap_or_default();
-    connections.iter().any(|c| c["remote"] == remote && number(c, "streams_opened") >= streams)
+    // `null` while only TLS records are seen.
+    let opened = |c: &Value| c["streams_opened"].as_u64().unwrap_or(0);
+    connections.iter().any(|c| c["remote"] == remote && opened(c) >= streams)
 }
