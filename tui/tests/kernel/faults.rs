@@ -30,9 +30,6 @@ fn each_fault_gets_its_cause() {
 fn the_confusion_matrix_is_a_diagonal() {
     let outcomes = run_all(report::rows().collect(), setting(RUNS, 20), setting(AT_ONCE, 8));
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    if outcomes.len() < report::rows().count() {
-        return judge(&outcomes);
-    }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/accuracy.md");
     std::fs::write(&file, report::document(&outcomes, &kernel)).expect("docs/ can be written");
     judge(&outcomes);
@@ -42,10 +39,15 @@ fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name}: a number, not {n}")))
 }
 
-/// While one is being looked into: faults or clients whose names contain `H2WATCH_FAULTS` only.
+/// While one is being looked into: faults or clients whose names contain `H2WATCH_FAULTS` only, and not
+/// `H2WATCH_FAULTS_WITHOUT`.
 fn run_all(mut work: Vec<(Fault, Client)>, runs: usize, at_once: usize) -> Vec<Outcome> {
     let only = std::env::var("H2WATCH_FAULTS").unwrap_or_default();
-    work.retain(|(fault, client)| fault.name.contains(&only) || client.name().contains(&only));
+    let without = std::env::var("H2WATCH_FAULTS_WITHOUT").ok();
+    work.retain(|(fault, client)| {
+        let named = |name: &str| fault.name.contains(name) || client.name().contains(name);
+        named(&only) && !without.as_deref().is_some_and(named)
+    });
     // Slow ones first, so that nobody waits for one at the end.
     work.sort_by_key(|(fault, _)| fault.within);
     let work = Mutex::new(work.into_iter().flat_map(|row| vec![row; runs]).collect::<Vec<_>>());

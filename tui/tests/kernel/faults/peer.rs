@@ -90,8 +90,8 @@ fn serve(mut socket: TcpStream, misdeed: Misdeed, struck: &AtomicBool) -> io::Re
     loop {
         let frame = frames::read(&mut socket)?;
         let struck = struck.load(Ordering::Relaxed);
-        while struck && misdeed == Misdeed::StopsReading {
-            thread::sleep(Duration::from_secs(3600));
+        if struck && misdeed == Misdeed::StopsReading {
+            return stop_reading(socket);
         }
         frames::acknowledge(&mut socket, &frame)?;
         if struck && misdeed == Misdeed::GoesAway && !gone && frame.kind == frames::HEADERS {
@@ -105,6 +105,12 @@ fn serve(mut socket: TcpStream, misdeed: Misdeed, struck: &AtomicBool) -> io::Re
             frames::write(&mut socket, frames::HEADERS, flags, frame.stream, frames::RESPONSE)?;
         }
     }
+}
+
+/// The socket stays open, and its queue fills.
+fn stop_reading(socket: TcpStream) -> io::Result<()> {
+    std::mem::forget(socket);
+    Ok(())
 }
 
 fn ends_a_request(frame: &Frame) -> bool {

@@ -14,7 +14,7 @@ clients that misbehave), h2watch runs with its default settings, and the cause t
 
 /// All of `docs/accuracy.md`.
 pub(crate) fn document(outcomes: &[Outcome], kernel: &str) -> String {
-    let runs = outcomes.len() / rows().count();
+    let runs = outcomes.len() / rows_of(outcomes).count();
     format!(
         "{HEAD}`cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}).\n\n{}\n## How soon\n\n{}",
         matrix(outcomes),
@@ -30,7 +30,7 @@ pub(crate) fn matrix(outcomes: &[Outcome]) -> String {
     text += "\n|---|---|---|";
     said.iter().for_each(|_| text += "---:|");
     text += "\n";
-    for (fault, client) in rows() {
+    for (fault, client) in rows_of(outcomes) {
         _ = write!(text, "| {} | {} | `{}` |", fault.name, client.name(), fault.cause);
         for cause in &said {
             match of(outcomes, fault, client).filter(|o| o.said() == *cause).count() {
@@ -49,7 +49,7 @@ fn times(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
         "Seconds from the fault to the report. Traffic: a request each 100 ms, given up after 1 s.\n\n| fault | client | fastest | median | slowest | cause changed afterwards |\n|---|---|---:|---:|---:|---:|\n",
     );
-    for (fault, client) in rows() {
+    for (fault, client) in rows_of(outcomes) {
         let mut seconds: Vec<f64> = of(outcomes, fault, client).filter_map(|o| o.after_s).collect();
         seconds.sort_by(f64::total_cmp);
         let at = |share: f64| {
@@ -73,6 +73,11 @@ fn times(outcomes: &[Outcome]) -> String {
 /// Faults with their clients, in the order of the catalogue.
 pub(crate) fn rows() -> impl Iterator<Item = (Fault, Client)> {
     FAULTS.into_iter().flat_map(|fault| fault.clients.iter().map(move |&client| (fault, client)))
+}
+
+/// Those that were run.
+fn rows_of(outcomes: &[Outcome]) -> impl Iterator<Item = (Fault, Client)> {
+    rows().filter(|&(fault, client)| of(outcomes, fault, client).next().is_some())
 }
 
 fn of(outcomes: &[Outcome], fault: Fault, client: Client) -> impl Iterator<Item = &Outcome> {

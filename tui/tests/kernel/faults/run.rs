@@ -14,7 +14,8 @@ use std::time::Duration;
 const SETTLES: Duration = Duration::from_secs(3);
 /// After the time in which it must be said: what comes that late is told as late, not as missing.
 const GRACE: Duration = Duration::from_secs(10);
-const SOON: Duration = Duration::from_secs(30);
+/// Generous: a large program (Node) is searched for its TLS functions when it appears.
+const SOON: Duration = Duration::from_secs(120);
 
 /// What h2watch said.
 #[derive(Clone, Debug)]
