@@ -53,6 +53,8 @@ pub struct Census {
     pub in_flight: u32,
     /// Of these, the ones whose response HEADERS have not been seen.
     pub without_answer: u32,
+    /// Of those in flight, the ones that the client has not ended: DATA or trailers are still to come.
+    pub sending: u32,
     /// Lowest stream identifier in flight; 0 when there is none.
     pub oldest: u32,
     /// Streams in flight at or below the horizon that was asked for: their end may have been missed.
@@ -171,9 +173,10 @@ impl Streams {
     #[must_use]
     pub fn census(&self, highest: u32, horizon: u32) -> Census {
         let mut census = Census::default();
-        let mut count = |stream: u32, received: u8| {
+        let mut count = |stream: u32, sent: u8, received: u8| {
             census.in_flight += 1;
             census.without_answer += u32::from(received & BEGUN == 0);
+            census.sending += u32::from(sent & ENDED == 0);
             census.doubtful += u32::from(stream <= horizon);
             if census.oldest == 0 || stream < census.oldest {
                 census.oldest = stream;
@@ -188,7 +191,7 @@ impl Streams {
             let stream = highest.wrapping_sub(2 * back as u32);
             // A byte of an older generation whose stream the client skipped: it is in the old list or forgotten.
             if place(stream).1 == sent & !FLAGS {
-                count(stream, received);
+                count(stream, sent, received);
             }
         }
         for old in self.old.iter().filter(|old| old.stream != 0) {
@@ -197,7 +200,7 @@ impl Streams {
             let late = self.received[index];
             let received = old.received | if late & !FLAGS == generation { late & FLAGS } else { 0 };
             if !closed(old.sent, received) {
-                count(old.stream, received);
+                count(old.stream, old.sent, received);
             }
         }
         census
@@ -221,10 +224,15 @@ mod tests {
         t.note_sent(3, high, ENDED);
         assert_eq!(t.census(high, 0).in_flight, 3);
         t.note_received(3, high, BEGUN | ENDED);
-        assert_eq!(t.census(high, 0), Census { in_flight: 2, without_answer: 2, oldest: 1, doubtful: 0 });
+        assert_eq!(
+            t.census(high, 0),
+            Census { in_flight: 2, without_answer: 2, sending: 2, oldest: 1, doubtful: 0 }
+        );
         t.note_received(1, high, RESET);
         t.note_received(5, high, BEGUN);
-        assert_eq!(t.census(high, 5), Census { in_flight: 1, without_answer: 0, oldest: 5, doubtful: 1 });
+        t.note_sent(5, high, ENDED);
+        let census = Census { in_flight: 1, oldest: 5, doubtful: 1, ..Census::default() };
+        assert_eq!(t.census(high, 5), census);
     }
 
     #[test]
@@ -241,7 +249,8 @@ mod tests {
             }
         }
         let high = 2 * total - 1;
-        assert_eq!(t.census(high, 0), Census { in_flight: 10, without_answer: 10, oldest: 15, doubtful: 0 });
+        let census = Census { in_flight: 10, without_answer: 10, sending: 10, oldest: 15, doubtful: 0 };
+        assert_eq!(t.census(high, 0), census);
         for n in (7..total).step_by(4000) {
             assert_eq!(t.note_received(2 * n + 1, high, RESET), (BEGUN, 0));
         }

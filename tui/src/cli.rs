@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::demo::Destination;
 use crate::reset::policy::{self, Budget};
 use crate::tls::Depth;
-use crate::verdict::Cause;
+use crate::verdict::{Cause, Severity, StallAfter};
 
 /// Shows HTTP/2 client connections that take new streams while receiving no frames, and says why.
 ///
@@ -32,7 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub enum Mode {
-    /// Look once, for scripts: exit status 0 healthy, 1 stalled, 2 could not tell.
+    /// Look once, for scripts: exit status 0 healthy, 1 stalled, 3 stalled with severity `warning` only, 2 could not tell.
     Check(Check),
     /// Watch a client, a server and a link that can be unplugged, all made for the purpose.
     Demo(Demo),
@@ -154,9 +154,10 @@ pub struct Export {
 /// When a connection is stalled.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ThresholdArgs {
-    /// Silence after which unanswered streams are a stall.
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
-    pub stall_after: Duration,
+    /// Silence after which unanswered streams are a stall; `auto`: in proportion to what the destination normally does, and
+    /// never less than 3s (`check` knows no history in one look and takes it for 3s).
+    #[arg(long, value_name = "auto|DURATION", default_value = "auto", value_parser = stall_after)]
+    pub stall_after: StallAfter,
     /// Unanswered streams that make a stall.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub min_streams: u32,
@@ -176,6 +177,9 @@ pub struct Check {
     /// How long to look at most; a stall that is found ends it sooner.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_for: Option<Duration>,
+    /// Stalls below this severity do not change the exit status.
+    #[arg(long, value_enum, default_value_t = MinSeverity::Warning)]
+    pub min_severity: MinSeverity,
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }
@@ -217,6 +221,23 @@ pub enum Output {
     Json,
 }
 
+/// Least severity that `check` tells by its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MinSeverity {
+    /// Also `hung_server` and `goaway_ignored`.
+    Warning,
+    Critical,
+}
+
+impl From<MinSeverity> for Severity {
+    fn from(least: MinSeverity) -> Self {
+        match least {
+            MinSeverity::Warning => Severity::Warning,
+            MinSeverity::Critical => Severity::Critical,
+        }
+    }
+}
+
 /// Causes of `--reset-causes`.
 #[derive(Clone, Debug)]
 pub struct Causes(pub BTreeSet<Cause>);
@@ -232,6 +253,11 @@ pub struct Words(pub Vec<OsString>);
 fn words(text: &str) -> Result<Words, String> {
     let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
     if words.is_empty() { Err("name a command".to_owned()) } else { Ok(Words(words)) }
+}
+
+/// `auto`, or a time.
+fn stall_after(text: &str) -> Result<StallAfter, String> {
+    if text == "auto" { Ok(StallAfter::Auto) } else { duration(text).map(StallAfter::Fixed) }
 }
 
 /// A time as humantime writes it: `3s`, `250ms`, `1m 30s`. Zero is refused: nothing here can happen in no time.
@@ -257,6 +283,17 @@ mod tests {
             Cli::try_parse_from(["h2watch", "--for", "10s", "--", "curl", "--http2", "-o", "x"]).unwrap();
         assert_eq!(cli.command, ["curl", "--http2", "-o", "x"]);
         assert_eq!(cli.watch.run_for, Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn silence_is_judged_by_what_is_normal_unless_a_time_is_given() {
+        let stall_after =
+            |words: &[&str]| Cli::try_parse_from(words).map(|cli| cli.watch.thresholds.stall_after);
+        assert_eq!(stall_after(&["h2watch"]).unwrap(), StallAfter::Auto);
+        assert_eq!(stall_after(&["h2watch", "--stall-after", "auto"]).unwrap(), StallAfter::Auto);
+        let fixed = StallAfter::Fixed(Duration::from_millis(1500));
+        assert_eq!(stall_after(&["h2watch", "--stall-after", "1s 500ms"]).unwrap(), fixed);
+        assert!(stall_after(&["h2watch", "--stall-after", "soon"]).is_err());
     }
 
     #[test]

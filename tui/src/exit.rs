@@ -9,6 +9,8 @@ pub enum Exit {
     Stalled,
     /// It could not be told: no rights, no such process, bad input. clap uses the same number for bad arguments.
     CouldNotTell,
+    /// `check`: a connection is stalled, and none of them with more than severity `warning`.
+    StalledMildly,
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -17,6 +19,7 @@ impl From<Exit> for std::process::ExitCode {
             Exit::Success => 0,
             Exit::Stalled => 1,
             Exit::CouldNotTell => 2,
+            Exit::StalledMildly => 3,
         })
     }
 }

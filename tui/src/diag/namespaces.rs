@@ -5,11 +5,33 @@ use crate::model::sample::{Cookie, TcpFacts};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A setting of the namespace is believed for this long.
+const RETRIES2_FOR: Duration = Duration::from_secs(10);
 
 /// The open namespaces. Each one stays alive in the kernel while it is held here: see [`Namespaces::retain`].
 #[derive(Debug, Default)]
 pub struct Namespaces {
-    open: BTreeMap<NetnsId, (Netns, Diag)>,
+    open: BTreeMap<NetnsId, Open>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Open {
+    netns: Netns,
+    diag: Diag,
+    /// What was read last, and when: reading it takes a thread inside the namespace.
+    tcp_retries2: Option<(Instant, Option<u32>)>,
+}
+
+impl Open {
+    fn tcp_retries2(&mut self) -> Option<u32> {
+        let known = self.tcp_retries2.filter(|(at, _)| at.elapsed() < RETRIES2_FOR);
+        let (at, value) = known.unwrap_or_else(|| (Instant::now(), self.netns.tcp_retries2().ok()));
+        self.tcp_retries2 = Some((at, value));
+        value
+    }
 }
 
 impl Namespaces {
@@ -20,7 +42,7 @@ impl Namespaces {
 
     /// sock_diag in the namespace of a process.
     pub fn of_pid(&mut self, pid: u32) -> Result<&mut Diag> {
-        self.entry(pid).map(|(_, diag)| diag)
+        self.entry(pid).map(|open| &mut open.diag)
     }
 
     /// TCP facts of a connection of the process; `None` when the connection is gone.
@@ -31,7 +53,9 @@ impl Namespaces {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Result<Option<TcpFacts>> {
-        self.of_pid(pid)?.facts(cookie, local, remote)
+        let open = self.entry(pid)?;
+        let facts = open.diag.facts(cookie, local, remote)?;
+        Ok(facts.map(|facts| TcpFacts { tcp_retries2: open.tcp_retries2(), ..facts }))
     }
 
     /// Aborts a connection of the process.
@@ -47,13 +71,13 @@ impl Namespaces {
 
     /// `net.ipv4.tcp_retries2` in the namespace of the process, read now.
     pub fn tcp_retries2(&mut self, pid: u32) -> Result<u32> {
-        self.entry(pid)?.0.tcp_retries2()
+        self.entry(pid)?.netns.tcp_retries2()
     }
 
     /// Whether connections of the process can be reset at all; an error says why not.
     pub fn check_destroy(&mut self, pid: u32) -> Result<()> {
         self.entry(pid)?
-            .0
+            .netns
             .check_destroy()
             .with_context(|| format!("connections of process {pid} cannot be reset"))
     }
@@ -69,13 +93,13 @@ impl Namespaces {
         self.open.len()
     }
 
-    fn entry(&mut self, pid: u32) -> Result<&mut (Netns, Diag)> {
+    fn entry(&mut self, pid: u32) -> Result<&mut Open> {
         let netns = Netns::of_pid(pid)?;
         match self.open.entry(netns.id()) {
             std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let diag = netns.open()?;
-                Ok(entry.insert((netns, diag)))
+                Ok(entry.insert(Open { netns, diag, tcp_retries2: None }))
             }
         }
     }

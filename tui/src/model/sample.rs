@@ -183,6 +183,8 @@ pub struct Streams {
     pub in_flight: u64,
     /// Of those in flight, the ones without response HEADERS (`View::Frames` only).
     pub without_answer: u64,
+    /// Of those in flight, the ones that the client has not ended: DATA or trailers are still to come.
+    pub sending: u64,
     /// Opened since the peer was last heard.
     pub unanswered: u64,
     /// Opened since the peer last sent HEADERS, DATA or RST_STREAM (`View::Frames` only).
@@ -225,6 +227,8 @@ pub struct TcpFacts {
     pub timer: u8,
     /// Milliseconds until that timer fires.
     pub timer_expires_ms: u32,
+    /// `net.ipv4.tcp_retries2` of the socket's network namespace; `None` when it could not be read.
+    pub tcp_retries2: Option<u32>,
 }
 
 /// What the TLS handshake showed.

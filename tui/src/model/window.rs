@@ -35,7 +35,7 @@ fn used_up(reading: &Reading) -> Option<(Window, u64)> {
     let (sent, received) = (&reading.sent, &reading.received);
     let exact =
         reading.view == View::Frames && !reading.seeded && !received.resyncing && received.holes_missed == 0;
-    if !exact || reading.streams.in_flight == 0 || sent.data_bytes == 0 {
+    if !exact || reading.streams.sending == 0 || sent.data_bytes == 0 {
         return None;
     }
     let granted_bytes = INITIAL_BYTES + received.window_granted;
@@ -43,14 +43,15 @@ fn used_up(reading: &Reading) -> Option<(Window, u64)> {
         return Some((Window::Connection, granted_bytes));
     }
     // Streams are not followed one by one. But DATA that ends exactly at a multiple of the initial window, without any
-    // WINDOW_UPDATE for a stream, and with that many streams open, is no coincidence.
+    // WINDOW_UPDATE for a stream, and with that many streams opened, is no coincidence. They need not be open any more: a
+    // client that gives a stuck upload up and tries again sends the same again.
     let initial_bytes =
         received.settings.map_or(INITIAL_BYTES as u32, |settings| settings.initial_window_size);
     let updates = received.frames.map_or(0, |frames| frames.window_update);
     let for_connection = u64::from(received.window_granted > 0);
     let whole = u64::from(initial_bytes);
     let exact_multiple =
-        whole > 0 && sent.data_bytes % whole == 0 && sent.data_bytes / whole <= reading.streams.in_flight;
+        whole > 0 && sent.data_bytes % whole == 0 && sent.data_bytes / whole <= reading.streams.opened;
     (updates <= for_connection && exact_multiple)
         .then_some((Window::Streams { initial_bytes }, sent.data_bytes))
 }
@@ -65,6 +66,7 @@ mod tests {
     fn the_connection_window_is_used_up_until_more_is_granted() {
         let mut c = Staged::h2c(1, 0);
         c.open(2);
+        c.reading.streams.sending = 2;
         c.reading.sent.data_bytes = 65_534;
         assert_eq!(follow(None, &c.reading, 5), None);
         c.reading.sent.data_bytes = 65_535;
@@ -83,6 +85,7 @@ mod tests {
     fn stream_windows_are_recognised_by_exact_multiples() {
         let mut c = Staged::h2c(1, 0);
         c.open(3);
+        c.reading.streams.sending = 3;
         let settings =
             Settings { initial_window_size: 1_000, max_frame_size: 16_384, max_concurrent_streams: None };
         c.reading.received.settings = Some(settings);
@@ -96,10 +99,31 @@ mod tests {
         assert_eq!(follow(None, &c.reading, 5), None);
     }
 
+    /// Real: uploads of 200,000 bytes, given up after a second and tried again, against a server that grants nothing.
+    #[test]
+    fn uploads_that_were_given_up_used_their_windows_all_the_same() {
+        let mut c = Staged::h2c(1, 0);
+        c.open(20);
+        (c.reading.streams.in_flight, c.reading.streams.sending) = (10, 10);
+        c.reading.received.window_granted = 1 << 30;
+        c.reading.sent.data_bytes = 20 * 65_535;
+        let used = follow(None, &c.reading, 5);
+        assert_eq!(used.map(|u| u.window), Some(Window::Streams { initial_bytes: 65_535 }));
+    }
+
+    #[test]
+    fn an_upload_that_ended_waits_for_no_window() {
+        let mut c = Staged::h2c(1, 0);
+        c.open(1);
+        c.reading.sent.data_bytes = 65_535;
+        assert_eq!(follow(None, &c.reading, 5), None);
+    }
+
     #[test]
     fn nothing_is_said_where_grants_may_have_been_missed() {
         let mut c = Staged::h2c(1, 0);
         c.open(1);
+        c.reading.streams.sending = 1;
         c.reading.sent.data_bytes = 100_000;
         c.reading.seeded = true;
         assert_eq!(follow(None, &c.reading, 5), None);

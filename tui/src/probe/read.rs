@@ -82,6 +82,7 @@ fn streams(c: &Connection, view: View) -> Streams {
         opened: c.streams_opened,
         in_flight: u64::from(census.in_flight),
         without_answer: if frames { u64::from(census.without_answer) } else { 0 },
+        sending: u64::from(census.sending),
         unanswered: c.unanswered(),
         unanswered_by_streams: if frames {
             c.streams_opened.saturating_sub(c.opened_at_last_answer)

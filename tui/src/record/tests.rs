@@ -217,7 +217,8 @@ prop_compose! {
         TcpFacts { state: b[0], rtt_us: n[0], rttvar_us: n[1], rto_us: n[2], unacked: n[3], retransmits: n[4],
             total_retrans: n[5], backoff: b[1], probes: b[2], notsent_bytes: n[6], snd_wnd: n[7],
             last_data_sent_ms: n[8], last_data_received_ms: n[9], last_ack_received_ms: n[10], receive_queue: n[11],
-            send_queue: n[12], timer: b[3], timer_expires_ms: n[13] }
+            send_queue: n[12], timer: b[3], timer_expires_ms: n[13],
+            tcp_retries2: (b[0] > 9).then_some(n[0]) }
     }
 }
 
@@ -244,9 +245,9 @@ fn view() -> impl Strategy<Value = View> {
 }
 
 prop_compose! {
-    fn streams()(n in vec(any::<u64>(), 7), highest in any::<u32>(), approximate in any::<bool>()) -> Streams {
+    fn streams()(n in vec(any::<u64>(), 8), highest in any::<u32>(), approximate in any::<bool>()) -> Streams {
         Streams { opened: n[0], in_flight: n[1], without_answer: n[2], unanswered: n[3], unanswered_by_streams: n[4],
-            abandoned: n[5], opened_after_goaway: n[6], highest, approximate }
+            abandoned: n[5], opened_after_goaway: n[6], sending: n[7], highest, approximate }
     }
 }
 

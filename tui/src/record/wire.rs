@@ -144,6 +144,7 @@ mirror!(Streams as StreamsWire {
     opened: u64,
     in_flight: u64,
     without_answer: u64,
+    sending: u64,
     unanswered: u64,
     unanswered_by_streams: u64,
     abandoned: u64,
@@ -170,6 +171,7 @@ mirror!(TcpFacts as TcpFactsWire {
     send_queue: u32,
     timer: u8,
     timer_expires_ms: u32,
+    tcp_retries2: Option<u32>,
 });
 mirror!(TlsFacts as TlsFactsWire {
     server_name: Option<String>,

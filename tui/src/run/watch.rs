@@ -21,6 +21,7 @@ use crate::model::snapshot::{Change, Snapshot};
 use crate::probe::Notice;
 use crate::target::Child;
 use crate::target::command::shell_code;
+use crate::verdict::Severity;
 
 /// Time between two looks at the target's processes, and at connections of new ones.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -30,8 +31,8 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 pub struct Plan {
     pub interval: Duration,
     pub run_for: Option<Duration>,
-    /// End at the first stall.
-    pub until_stalled: bool,
+    /// End at the first stall that is as severe as this.
+    pub until_stalled: Option<Severity>,
 }
 
 /// Why the loop woke up.
@@ -169,7 +170,8 @@ impl Run {
         if let Some(exit) = end {
             return Ok(Some(Ending::Own(exit)));
         }
-        if plan.until_stalled && self.model.stalled() > 0 {
+        let severe = |least| self.snapshot.connections.iter().any(|c| c.verdict.severity >= least);
+        if plan.until_stalled.is_some_and(severe) {
             return Ok(Some(Ending::Own(Exit::Stalled)));
         }
         if plan.run_for.is_some_and(|run_for| started.elapsed() >= run_for) {

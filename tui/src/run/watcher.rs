@@ -1,6 +1,7 @@
 //! A target under watch: the probe attached to it, its processes followed, and samples of it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use anyhow::Result;
 use super::clock;
 use super::coverage::Coverages;
 use crate::diag::{Namespaces, open_clients};
-use crate::model::sample::{Cookie, Owner, Reading, Sample};
+use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
@@ -18,6 +19,10 @@ use crate::tls::Depth;
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
 const MAX_FACTS: usize = 512;
+/// A process that does not read its answers looks healthy from the wire: only its receive queue tells. So connections that
+/// nothing is suspected of are looked up too, in turn, this many in this time, whatever their number.
+const SPOT_CHECKS: usize = 16;
+const SPOT_CHECKS_EVERY_NS: Nanos = 250_000_000;
 
 /// What is needed to begin.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +43,9 @@ pub struct Watcher {
     namespaces: Namespaces,
     owners: HashMap<u32, Owner>,
     followed: BTreeSet<u32>,
+    /// Place of the next spot check among the used slots, and when the last ones were made.
+    spot: usize,
+    spot_checked_ns: Nanos,
     coverages: Coverages,
     /// Sentences about what could not be seen, for the reader.
     warnings: Vec<String>,
@@ -66,6 +74,8 @@ impl Watcher {
             namespaces: Namespaces::default(),
             owners: HashMap::new(),
             followed: BTreeSet::new(),
+            spot: 0,
+            spot_checked_ns: 0,
             coverages: Coverages::new(settings.tls),
             warnings: Vec::new(),
         };
@@ -163,7 +173,8 @@ impl Watcher {
         let mut ended: Vec<SlotId> = Vec::new();
         let used: Vec<SlotId> = self.probe.used().collect();
         let mut facts_left = MAX_FACTS;
-        for slot in used {
+        let spot = self.next_spot(now_ns, used.len());
+        for (place, slot) in used.into_iter().enumerate() {
             let Some(mut reading) = self.probe.read(slot) else {
                 // Foreign, and its event was lost.
                 ended.push(slot);
@@ -173,7 +184,9 @@ impl Watcher {
             if reading.closed_ns.is_some() {
                 self.coverages.close(reading.id);
                 ended.push(slot);
-            } else if facts_left > 0 && (reading.first_unanswered_ns.is_some() || suspects(reading.id)) {
+            } else if facts_left > 0
+                && (reading.first_unanswered_ns.is_some() || suspects(reading.id) || spot.contains(&place))
+            {
                 facts_left -= 1;
                 self.add_facts(&mut reading);
             }
@@ -190,6 +203,17 @@ impl Watcher {
             losses: self.probe.losses(),
             processes: self.coverages.processes(),
         }
+    }
+
+    /// Places that are looked up in this sample, whatever is thought of them.
+    fn next_spot(&mut self, now_ns: Nanos, used: usize) -> Range<usize> {
+        if now_ns < self.spot_checked_ns.saturating_add(SPOT_CHECKS_EVERY_NS) {
+            return 0..0;
+        }
+        self.spot_checked_ns = now_ns;
+        let begin = if self.spot < used { self.spot } else { 0 };
+        self.spot = begin + SPOT_CHECKS;
+        begin..self.spot
     }
 
     fn add_facts(&mut self, reading: &mut Reading) {

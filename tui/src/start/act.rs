@@ -8,6 +8,7 @@ use crate::reset::audit::AuditLog;
 use crate::reset::policy::{Mode, Policy};
 use crate::reset::{Resetter, kill};
 use crate::run::{Companions, Resets, Watcher};
+use crate::verdict::StallAfter;
 
 /// The companions that these options ask for. Rights that a reset will need are checked now, not at the first reset.
 pub(super) fn companions(args: &Act, thresholds: ThresholdArgs, watcher: &mut Watcher) -> Result<Companions> {
@@ -48,6 +49,9 @@ fn reset_policy(args: &Act, thresholds: ThresholdArgs) -> Policy {
         budget: args.reset_budget,
         budget_total: args.reset_budget_total,
         cool_down: args.reset_cool_down,
-        stall_after: Some(thresholds.stall_after),
+        stall_after: match thresholds.stall_after {
+            StallAfter::Auto => None,
+            StallAfter::Fixed(after) => Some(after),
+        },
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{front, policy, require_root, settings, ui};
+use super::{front, policy, require_root, settings, shortest, ui};
 use crate::cli::Demo;
 use crate::dashboard::Banner;
 use crate::demo::{self, Script, Traffic};
@@ -36,12 +36,12 @@ pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
         Front::Lines(_) | Front::Quiet => Some(Script::new(demo::Plan {
             unplug_after: args.unplug_after,
             run_for: args.run_for,
-            stall_after: args.thresholds.stall_after,
+            stall_after: shortest(args.thresholds),
             unplugged,
         })),
     };
     let run_for = if script.is_none() { args.run_for } else { None };
-    let plan = Plan { interval: INTERVAL, run_for, until_stalled: false };
+    let plan = Plan { interval: INTERVAL, run_for, until_stalled: None };
     let companions = Companions { story: Some(Story::new(traffic, script)), ..Companions::default() };
     let model = Model::new(policy(args.thresholds));
     watch(signals, watcher, model, front, companions, &plan, None).await.map(|(ending, _, _)| ending)

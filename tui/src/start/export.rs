@@ -23,7 +23,7 @@ pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
     companions.exporter = Some(exporter);
     let mut lines = Lines::open(Form::Table, None)?;
     lines.say(&format!("listening on http://{}", http.address()))?;
-    let plan = Plan { interval: args.interval, run_for: None, until_stalled: false };
+    let plan = Plan { interval: args.interval, run_for: None, until_stalled: None };
     let model = Model::new(policy(args.thresholds));
     watch(signals, watcher, model, Front::Lines(lines), companions, &plan, None)
         .await

@@ -7,13 +7,14 @@ mod export;
 mod watch;
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::cli::{Cli, Mode, Output, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
-use crate::verdict::{Policy, StallAfter};
+use crate::verdict::Policy;
 
 /// Runs what was asked for.
 ///
@@ -70,15 +71,20 @@ fn on_terminal() -> bool {
 fn settings(thresholds: ThresholdArgs, max_connections: u32) -> Settings {
     Settings {
         max_connections,
-        stall_after: thresholds.stall_after,
+        stall_after: shortest(thresholds),
         min_streams: thresholds.min_streams,
         tls: thresholds.tls,
     }
 }
 
+/// No silence shorter than this is a stall by the clock.
+fn shortest(thresholds: ThresholdArgs) -> Duration {
+    Duration::from_nanos(policy(thresholds).shortest_ns())
+}
+
 fn policy(thresholds: ThresholdArgs) -> Policy {
     Policy {
-        stall_after: StallAfter::Fixed(thresholds.stall_after),
+        stall_after: thresholds.stall_after,
         min_streams: u64::from(thresholds.min_streams),
         ..Policy::default()
     }

@@ -66,9 +66,10 @@ pub fn left_ms(tcp: &TcpFacts, retries2: u32) -> Option<u64> {
 /// "RTO backoff 7 of 15: about 9 min left".
 #[must_use]
 pub fn sentence(tcp: &TcpFacts, retries2: Option<u32>) -> Option<String> {
-    let retries = retries2.unwrap_or(RETRIES2_DEFAULT);
+    let known = tcp.tcp_retries2.or(retries2);
+    let retries = known.unwrap_or(RETRIES2_DEFAULT);
     let left = span_ms(left_ms(tcp, retries)?);
-    let assumed = if retries2.is_none() { " (tcp_retries2 assumed 15)" } else { "" };
+    let assumed = if known.is_none() { " (tcp_retries2 assumed 15)" } else { "" };
     Some(format!(
         "RTO backoff {} of {retries}: about {left} left{assumed}, unless the client set TCP_USER_TIMEOUT",
         tcp.backoff
@@ -145,5 +146,8 @@ mod tests {
         let text = sentence(&backing_off(7, 26_112, 20_000), None).unwrap();
         assert!(text.starts_with("RTO backoff 7 of 15: about 1"), "{text}");
         assert!(text.contains("assumed"), "{text}");
+        let known = TcpFacts { tcp_retries2: Some(8), ..backing_off(7, 26_112, 20_000) };
+        let text = sentence(&known, None).unwrap();
+        assert!(text.starts_with("RTO backoff 7 of 8: ") && !text.contains("assumed"), "{text}");
     }
 }

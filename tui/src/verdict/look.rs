@@ -8,6 +8,8 @@ use crate::model::sample::{Nanos, View};
 pub const SOONEST_NS: Nanos = 2 * SECOND_NS;
 /// A stream that waits for this long is suspicious enough to ask TCP. It costs one small netlink exchange.
 const CURIOUS_NS: Nanos = SECOND_NS / 2;
+/// The kernel's interval doubles: the next retransmission, if one comes, is not much further away than this.
+const RETRANSMITTED_NS: Nanos = 5 * SECOND_NS;
 /// With records only, something that was sent last and asked for nothing looks like a wait for ever.
 const LONE_RECORD_NS: Nanos = 60 * SECOND_NS;
 
@@ -37,7 +39,12 @@ pub fn wants_tcp_facts(case: &Case<'_>, state: State) -> bool {
     let r = case.reading;
     let lone = r.view == View::Records && case.silence.moments().len() < 2;
     let long = |ns: Option<Nanos>| ns.is_some_and(|ns| ns >= CURIOUS_NS && !(lone && ns > LONE_RECORD_NS));
+    // Frames that go on arriving hide that nothing which is sent gets there.
+    let retransmitting = r.sent.last_retransmit_ns.is_some_and(|at| {
+        case.since(at) < RETRANSMITTED_NS && r.received.last_ack_ns.is_none_or(|acked| acked < at)
+    });
     state == State::Stalled
+        || retransmitting
         || long(case.silence_ns())
         || long(case.answers.length_ns(case.now_ns))
         || r.sent.zero_window_ns.is_some()

@@ -13,9 +13,11 @@ mod roles;
 mod support;
 
 mod attach;
+mod check;
 mod counts;
 mod dashboard;
 mod errors;
+mod faults;
 mod loss;
 mod quiet;
 mod stall;

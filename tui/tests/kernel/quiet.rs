@@ -1,5 +1,7 @@
 //! What looks like silence and is none: for a whole minute nothing of it is flagged.
 
+mod calm;
+
 use crate::support::programs::role;
 use crate::support::servers;
 use crate::support::watch::Watch;

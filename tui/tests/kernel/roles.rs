@@ -1,7 +1,10 @@
 //! What this test binary does when a test starts it as a process of its own: a server, or a client of the h2 crate.
 //! `play` is no test; without a role it does nothing.
 
+mod caller;
+mod careless;
 mod mixed;
+mod patient;
 mod quiet;
 mod steady;
 
@@ -18,16 +21,19 @@ fn play() {
     let arguments = std::env::var(ARGUMENTS).unwrap_or_default();
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     match std::env::var(ROLE).unwrap_or_default().as_str() {
-        "server" => server(),
+        "server" => server(arguments[0]),
+        "caller" => caller::play(&arguments),
+        "careless" => careless::play(&arguments),
         "mixed" => mixed::play(&arguments),
+        "patient" => patient::play(&arguments),
         "quiet" => quiet::play(&arguments),
         "steady" => steady::play(&arguments),
         _ => {}
     }
 }
 
-fn server() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+fn server(address: &str) {
+    let listener = TcpListener::bind(address).expect("a free port");
     println!("\nSERVING {}", listener.local_addr().expect("a bound socket"));
     crate::support::servers::serve(listener);
 }

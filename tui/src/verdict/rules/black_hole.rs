@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
                      100,000 times",
         },
         Threshold {
-            value: "not before 2 s after the first waiting stream",
+            value: "not before 2 s after the first waiting stream, or after what is not acknowledged was sent",
             reason: "a link that flaps for 1 s is back by then: the smallest RTO retransmits at 0.2, 0.6 and 1.4 s",
         },
         Threshold {
@@ -52,6 +52,18 @@ fn had_its_round_trip(tcp: &TcpFacts) -> bool {
     tcp.backoff > EXPIRIES || tcp.timer_expires_ms == 0 || passed_us >= needed_us.max(ROUND_TRIP_MIN_US)
 }
 
+/// For how long the oldest segment has been without an acknowledgement: the expiries that passed, each interval twice the one
+/// before, and what has passed of the present one. A peer whose frames go on arriving ends the silence, but not this.
+fn unacknowledged_ns(tcp: &TcpFacts) -> Nanos {
+    let rto_us = u64::from(tcp.rto_us);
+    let doublings = u64::from(tcp.backoff.min(20));
+    let before_us = (rto_us >> doublings) * ((1 << doublings) - 1);
+    // 0 is a timer that just fired, or none.
+    let left_us = Some(1_000 * u64::from(tcp.timer_expires_ms)).filter(|&left| left > 0);
+    let passed_us = left_us.map_or(0, |left| rto_us.saturating_sub(left));
+    1_000 * (before_us + passed_us)
+}
+
 /// When something began to wait.
 fn start_ns(case: &Case<'_>) -> Option<Nanos> {
     let in_flight = case.reading.streams.in_flight > 0;
@@ -63,7 +75,11 @@ fn examine(case: &Case<'_>) -> Finding {
     let Some(tcp) = case.tcp() else { return by_probe(case, start) };
     match backing_off(tcp) {
         None => Finding::No,
-        Some(n) if n >= EXPIRIES && had_its_round_trip(tcp) && case.since(start) >= SOONEST_NS => {
+        Some(n)
+            if n >= EXPIRIES
+                && had_its_round_trip(tcp)
+                && case.since(start).max(unacknowledged_ns(tcp)) >= SOONEST_NS =>
+        {
             Finding::Decides
         }
         Some(n) => Finding::NotYet(format!("retransmission timer expired {} without an answer", times(n))),
@@ -94,7 +110,8 @@ fn evidence(case: &Case<'_>) -> String {
     let arriving = tcp.last_data_received_ms < ARRIVING_MS || tcp.last_ack_received_ms < ARRIVING_MS;
     let silent_ms = tcp.last_ack_received_ms.min(tcp.last_data_received_ms);
     // What arrives long after the silence began is evidence of its own; what came before it is not.
-    let way = if arriving && u64::from(silent_ms) < case.silence_ns().unwrap_or(0) / 2_000_000 {
+    let waited_ms = case.silence_ns().unwrap_or(0).max(unacknowledged_ns(tcp)) / 1_000_000;
+    let way = if arriving && u64::from(silent_ms) < waited_ms / 2 {
         format!(
             "segments of the peer still arrive (the last one {} ago): what this host sends is lost",
             span_ms(u64::from(silent_ms))

@@ -61,6 +61,20 @@ fn a_long_round_trip_gets_its_third_expiry_and_its_round_trip() {
     assert_eq!(at(6_800, 3, 6_700).0, State::Stalled);
 }
 
+/// The peer's PINGs go on arriving, nothing of ours gets there: each of them ends the silence.
+#[test]
+fn frames_that_arrive_do_not_hide_a_dead_way_there() {
+    let mut scene = Scene::auto();
+    scene.busy(2_000);
+    scene.c.open(2);
+    scene.run(4_000, |c, passed| {
+        let facts = TcpFacts { last_ack_received_ms: 100, last_data_received_ms: 100, ..dead_path(passed) };
+        c.heard().open(1).tcp(facts);
+    });
+    assert_eq!(scene.cause(), Some(Cause::BlackHole));
+    assert!(scene.evidence().contains("what this host sends is lost"), "{}", scene.evidence());
+}
+
 #[test]
 fn the_sentence_says_which_direction_has_evidence() {
     let mut scene = Scene::fixed();
@@ -200,6 +214,7 @@ fn no_window_update_is_flow_control_and_names_the_window() {
         scene.c.reading.received.settings = Some(settings);
         scene.c.reading.received.window_granted = granted;
         scene.c.reading.sent.data_bytes = data;
+        scene.c.reading.streams.sending = 2;
         scene.c.heard();
         scene.run(4_000, |c, _| {
             c.tcp(quiet_tcp());

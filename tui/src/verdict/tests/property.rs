@@ -77,7 +77,10 @@ fn perform(c: &mut Staged, act: Act) {
             let traffic = if ours { &mut c.reading.sent } else { &mut c.reading.received };
             traffic.zero_window_ns = if traffic.zero_window_ns.is_some() { None } else { Some(now) };
         }
-        Act::Data(n) => c.reading.sent.data_bytes += n,
+        Act::Data(n) => {
+            c.reading.sent.data_bytes += n;
+            c.reading.streams.sending = c.reading.streams.in_flight;
+        }
         Act::Resyncing(on) => c.reading.received.resyncing = on,
         // Times from a torn read: before the beginning or far in the future.
         Act::Absurd(at) => {

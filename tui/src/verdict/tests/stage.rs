@@ -170,6 +170,7 @@ pub(in crate::verdict) fn shut(scene: &mut Scene, ms: u64) {
 pub(in crate::verdict) fn starve(scene: &mut Scene, ms: u64) {
     scene.c.open(2).heard();
     scene.c.reading.sent.data_bytes = 65_535;
+    scene.c.reading.streams.sending = 2;
     scene.run(ms, |c, _| {
         c.tcp(quiet_tcp());
     });

@@ -1,4 +1,5 @@
-// A Go client without TLS: client URL REQUESTS PARALLEL. Prints how many requests succeeded over HTTP/2.
+// A Go client without TLS: client URL REQUESTS PARALLEL. Prints how many requests succeeded over HTTP/2. With the first
+// argument `caller` or `front` it is the one of caller.go or front.go.
 package main
 
 import (
@@ -13,6 +14,14 @@ import (
 )
 
 func main() {
+	switch os.Args[1] {
+	case "caller":
+		call(os.Args[2:])
+		return
+	case "front":
+		front(os.Args[2], os.Args[3])
+		return
+	}
 	url := os.Args[1]
 	requests, _ := strconv.Atoi(os.Args[2])
 	parallel, _ := strconv.Atoi(os.Args[3])

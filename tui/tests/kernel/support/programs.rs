@@ -80,7 +80,12 @@ impl Drop for Program {
 
 /// An HTTP/2 server in a process of its own, which can be stopped with SIGSTOP.
 pub(crate) fn server() -> (Program, SocketAddr) {
-    let mut program = Program::start(&role("server", &[]));
+    server_on("127.0.0.1:0")
+}
+
+/// The same on a known address.
+pub(crate) fn server_on(address: &str) -> (Program, SocketAddr) {
+    let mut program = Program::start(&role("server", &[address.to_owned()]));
     let address = program.hear("SERVING ").parse().expect("an address");
     (program, address)
 }

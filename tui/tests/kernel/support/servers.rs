@@ -6,6 +6,8 @@
 //! | `/trailers/N` | likewise, and trailers |
 //! | `/headers` | HEADERS, then nothing |
 //! | `/hang` | nothing at all |
+//! | `/wait/A-B` | HEADERS and a byte of DATA after A to B milliseconds |
+//! | `/events/N` | HEADERS, and a byte of DATA every N milliseconds |
 //! | `/refuse` | RST_STREAM with REFUSED_STREAM |
 //! | `/goaway` | an answer, and GOAWAY |
 
@@ -86,6 +88,22 @@ async fn answer(
     body.trailers().await?;
     if path == "/hang" {
         tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
+    if let Some((least, most)) = path.strip_prefix("/wait/").and_then(|range| range.split_once('-')) {
+        let ms = |word: &str| word.parse::<u64>().expect("milliseconds");
+        let (least, most) = (ms(least), ms(most));
+        // Spread by the stream's number: any sequence will do.
+        let spread = u64::from(u32::from(respond.stream_id())).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        tokio::time::sleep(Duration::from_millis(least + spread % (most - least + 1))).await;
+        return send_body(&mut respond.send_response(Response::new(()), false)?, 1, true).await;
+    }
+    if let Some(every) = path.strip_prefix("/events/") {
+        let every = Duration::from_millis(every.parse().expect("milliseconds"));
+        let mut stream = respond.send_response(Response::new(()), false)?;
+        loop {
+            tokio::time::sleep(every).await;
+            send_body(&mut stream, 1, false).await?;
+        }
     }
     let length = path.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(0usize);
     let with_trailers = path.starts_with("/trailers");

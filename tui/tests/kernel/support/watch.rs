@@ -132,6 +132,11 @@ impl Watch {
         self.lines.lock().unwrap().iter().map(|line| line.content.clone()).collect()
     }
 
+    /// The lines from number `from` on, with their times.
+    pub(crate) fn lines_from(&self, from: usize) -> Vec<Line<Value>> {
+        self.lines.lock().unwrap().iter().skip(from).cloned().collect()
+    }
+
     /// Number of lines so far.
     pub(crate) fn count(&self) -> usize {
         self.lines.lock().unwrap().len()

@@ -1,0 +1,73 @@
+//! `h2watch check` on connections that were open before it: its exit status is the worst that it found.
+
+use crate::faults::peer::{Misdeed, Peer};
+use crate::support::cgroup::Cgroup;
+use crate::support::programs::{self, Program, role};
+use crate::support::watch::signal_process;
+use crate::support::{tools, wait_until};
+use rustix::process::Signal;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A client in a cgroup of its own.
+struct Client {
+    cgroup: Cgroup,
+    _program: Program,
+}
+
+impl Client {
+    fn start(words: &[String]) -> Self {
+        let cgroup = Cgroup::new("check");
+        let mut program = Program::start_with(words, |command| cgroup.start_inside(command));
+        program.hear("CONNECTED");
+        Self { cgroup, _program: program }
+    }
+
+    /// Starts `h2watch check`; it watches when this returns.
+    fn check(&self, options: &[&str]) -> Child {
+        tools::require_root();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_h2watch"));
+        command.args(["check", "--cgroup"]).arg(self.cgroup.path()).args(options);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("h2watch starts");
+        wait_until(SOON, "programs are attached", || {
+            (!self.cgroup.attached_programs().is_empty()).then_some(())
+        });
+        child
+    }
+}
+
+/// Its exit status and what it printed.
+fn end(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().expect("a child");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+#[test]
+fn a_healthy_client_is_0_and_one_whose_server_stopped_is_1() {
+    let (server, address) = programs::server();
+    let words =
+        [address.to_string(), "100".into(), "1000".into(), "/bytes/10".into(), "0".into(), "0".into()];
+    let client = Client::start(&role("caller", &words));
+    let (status, said) = end(client.check(&["--for", "1s"]));
+    assert_eq!(status, Some(0), "{said}");
+    signal_process(server.pid(), Signal::STOP);
+    let (status, said) = end(client.check(&[]));
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("silent_peer"), "{said}");
+}
+
+#[test]
+fn a_warning_is_3_and_nothing_where_only_critical_counts() {
+    for (severity, expected) in [("warning", 3), ("critical", 0)] {
+        let peer = Peer::start(Misdeed::GoesAway);
+        let client = Client::start(&role("careless", &[peer.address.to_string(), "100".into(), "0".into()]));
+        let check = client.check(&["--min-severity", severity, "--for", "4s"]);
+        peer.strike();
+        let (status, said) = end(check);
+        assert_eq!(status, Some(expected), "{said}");
+        assert!(said.contains("goaway_ignored"), "it is said all the same: {said}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Every cause under its real fault, with h2watch's default settings.
+
+mod catalogue;
+mod give_up;
+pub(crate) mod peer;
+mod report;
+mod run;
+
+use crate::support::take_turns;
+use catalogue::{Client, FAULTS, Fault};
+use run::{Outcome, Watched};
+use std::path::Path;
+use std::sync::Mutex;
+
+/// How many runs of each fault `cargo xtask accept faults` makes, and how many at the same time.
+const RUNS: &str = "H2WATCH_FAULT_RUNS";
+const AT_ONCE: &str = "H2WATCH_FAULTS_AT_ONCE";
+
+#[test]
+fn each_fault_gets_its_cause() {
+    let _turn = take_turns();
+    // Each fault with one of its clients: all together they see every client and every fault.
+    let rows = FAULTS.into_iter().enumerate();
+    let rows = rows.map(|(i, fault)| (fault, fault.clients[i % fault.clients.len()])).collect();
+    judge(&run_all(rows, 1, setting(AT_ONCE, 8)));
+}
+
+#[test]
+#[ignore = "twenty runs of each fault: cargo xtask accept faults"]
+fn the_confusion_matrix_is_a_diagonal() {
+    let outcomes = run_all(report::rows().collect(), setting(RUNS, 20), setting(AT_ONCE, 8));
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/accuracy.md");
+    std::fs::write(&file, report::document(&outcomes, &kernel)).expect("docs/ can be written");
+    judge(&outcomes);
+}
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name}: a number, not {n}")))
+}
+
+/// While one is being looked into: faults or clients whose names contain `H2WATCH_FAULTS` only, and not
+/// `H2WATCH_FAULTS_WITHOUT`.
+fn run_all(mut work: Vec<(Fault, Client)>, runs: usize, at_once: usize) -> Vec<Outcome> {
+    let only = std::env::var("H2WATCH_FAULTS").unwrap_or_default();
+    let without = std::env::var("H2WATCH_FAULTS_WITHOUT").ok();
+    work.retain(|(fault, client)| {
+        let named = |name: &str| fault.name.contains(name) || client.name().contains(name);
+        named(&only) && !without.as_deref().is_some_and(named)
+    });
+    // Slow ones first, so that nobody waits for one at the end.
+    work.sort_by_key(|(fault, _)| fault.within);
+    let work = Mutex::new(work.into_iter().flat_map(|row| vec![row; runs]).collect::<Vec<_>>());
+    let outcomes = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                let watched = Watched::start();
+                loop {
+                    let Some((fault, client)) = work.lock().unwrap().pop() else { return };
+                    let outcome = watched.run(fault, client);
+                    let after = outcome.after_s.map_or_else(|| "never".to_owned(), |s| format!("{s:.2} s"));
+                    println!(
+                        "{} ({}): {:?} after {after}: {}",
+                        fault.name,
+                        client.name(),
+                        outcome.causes,
+                        outcome.evidence
+                    );
+                    outcomes.lock().unwrap().push(outcome);
+                }
+            });
+        }
+    });
+    outcomes.into_inner().unwrap()
+}
+
+fn judge(outcomes: &[Outcome]) {
+    println!("{}", report::matrix(outcomes));
+    let wrong: Vec<&Outcome> = outcomes.iter().filter(|o| !o.is_right()).collect();
+    assert!(wrong.is_empty(), "wrong cause: {wrong:#?}");
+    let late: Vec<&Outcome> = outcomes.iter().filter(|o| !o.in_time()).collect();
+    assert!(late.is_empty(), "too late: {late:#?}");
+}

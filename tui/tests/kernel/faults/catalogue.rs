@@ -1,0 +1,335 @@
+//! The faults: what is set up, what strikes, and the cause that must be said. One row each.
+
+use super::peer::{Misdeed, Peer};
+use crate::support::link::Link;
+use crate::support::netns::Cable;
+use crate::support::programs::{self, Program, role};
+use crate::support::watch::signal_process;
+use crate::support::{servers, tools};
+use rustix::process::Signal;
+use std::any::Any;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A kind of fault.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    pub(crate) cause: &'static str,
+    pub(crate) clients: &'static [Client],
+    pub(crate) set_up: fn(Client) -> World,
+    /// What the sentence must contain.
+    pub(crate) says: &'static str,
+    /// How soon after the strike the cause must be known.
+    pub(crate) within: Duration,
+}
+
+/// Client and server of one run, healthy until the strike.
+pub(crate) struct World {
+    /// The address that the client connects to.
+    pub(crate) remote: SocketAddr,
+    /// The client's command line.
+    pub(crate) client: Vec<String>,
+    /// Carries out the fault. It is given the client's side of the story where the client itself is at fault.
+    pub(crate) strike: Strike,
+    /// The client strikes by itself, and says when with this word and nanoseconds.
+    pub(crate) strikes_itself: Option<&'static str>,
+    /// Streams that must have been answered before the strike.
+    pub(crate) warm: u64,
+    /// What the world consists of; it ends with this.
+    pub(crate) parts: Vec<Box<dyn Any + Send>>,
+}
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const POOLS: &[Client] = &[Client::H2, Client::Go, Client::Node, Client::GoTls, Client::NodeTls];
+/// Windows are only known where the peer's frames are seen from the beginning on. With TLS its first frames, SETTINGS and
+/// WINDOW_UPDATE, come before the client has written anything that h2watch could know the connection by.
+const PLAIN: &[Client] = &[Client::H2, Client::Go, Client::Node];
+const BY_HAND: &[Client] = &[Client::Careless];
+
+pub(crate) const FAULTS: [Fault; 12] = [
+    Fault {
+        name: "drop both ways",
+        says: "not acknowledged",
+        cause: "black_hole",
+        clients: POOLS,
+        set_up: |client| dropping(client, BOTH),
+        within: seconds(4),
+    },
+    Fault {
+        name: "drop what the peer sends",
+        says: "nothing arrived for",
+        cause: "black_hole",
+        clients: POOLS,
+        set_up: |client| dropping(client, LEAVING),
+        within: seconds(4),
+    },
+    Fault {
+        name: "drop what we send",
+        says: "not acknowledged",
+        cause: "black_hole",
+        clients: POOLS,
+        set_up: |client| dropping(client, ARRIVING),
+        within: seconds(4),
+    },
+    Fault {
+        name: "drop what we send, the peer goes on sending",
+        says: "what this host sends is lost",
+        cause: "black_hole",
+        clients: POOLS,
+        set_up: dropping_ours,
+        within: seconds(4),
+    },
+    Fault {
+        name: "server stopped",
+        says: "peer ACKed",
+        cause: "silent_peer",
+        clients: POOLS,
+        set_up: stopped,
+        within: seconds(5),
+    },
+    Fault {
+        name: "proxy forwards nothing",
+        says: "peer ACKed",
+        cause: "silent_peer",
+        clients: POOLS,
+        set_up: unplugged,
+        within: seconds(5),
+    },
+    Fault {
+        name: "server answers only PING",
+        says: "PING was answered",
+        cause: "hung_server",
+        clients: POOLS,
+        set_up: hung,
+        within: seconds(40),
+    },
+    Fault {
+        name: "server stops reading an upload",
+        says: "receive window is closed",
+        cause: "peer_window_closed",
+        clients: POOLS,
+        set_up: deaf,
+        within: seconds(15),
+    },
+    Fault {
+        name: "no WINDOW_UPDATE for the connection",
+        says: "the connection's flow-control window is used up",
+        cause: "flow_control",
+        clients: PLAIN,
+        set_up: |client| miserly(client, Misdeed::GrantsNothing),
+        within: seconds(15),
+    },
+    Fault {
+        name: "no WINDOW_UPDATE for streams",
+        says: "the stream window of 65535 bytes is used up",
+        cause: "flow_control",
+        clients: PLAIN,
+        set_up: |client| miserly(client, Misdeed::GrantsNoStream),
+        within: seconds(15),
+    },
+    Fault {
+        name: "GOAWAY ignored",
+        says: "opened after GOAWAY",
+        cause: "goaway_ignored",
+        clients: BY_HAND,
+        set_up: goaway,
+        within: seconds(5),
+    },
+    Fault {
+        name: "client stops reading",
+        says: "wait in this host's receive queue",
+        cause: "reader_blocked",
+        clients: BY_HAND,
+        set_up: deaf_client,
+        within: seconds(15),
+    },
+];
+
+const ARRIVING: &[&str] = &["input"];
+const LEAVING: &[&str] = &["output"];
+const BOTH: &[&str] = &["input", "output"];
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// The h2 crate, which hyper, tonic and reqwest use.
+    H2,
+    /// net/http, without TLS and with Go's own.
+    Go,
+    GoTls,
+    /// node:http2, without TLS and with OpenSSL.
+    Node,
+    NodeTls,
+    /// Frames by hand, for what no library does.
+    Careless,
+}
+
+impl Client {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Client::H2 => "Rust h2",
+            Client::Go => "Go",
+            Client::GoTls => "Go, TLS",
+            Client::Node => "Node",
+            Client::NodeTls => "Node, OpenSSL",
+            Client::Careless => "frames by hand",
+        }
+    }
+
+    fn has_tls(self) -> bool {
+        matches!(self, Client::GoTls | Client::NodeTls)
+    }
+
+    /// A request each 100 ms, cancelled after a second: the pool of the bug.
+    fn calls(self, address: SocketAddr, upload_bytes: u64, ping_ms: u64) -> Vec<String> {
+        let words = |server: String| {
+            [server, "100".into(), "1000".into(), "/bytes/10".into(), upload_bytes.to_string()]
+        };
+        let origin = format!("{}://{address}", if self.has_tls() { "https" } else { "http" });
+        let ping_ms = [ping_ms.to_string()];
+        match self {
+            Client::H2 => role("caller", &[&words(address.to_string())[..], &ping_ms].concat()),
+            // Sends a PING after each cancelled stream by itself.
+            Client::Go | Client::GoTls => [&go("caller")[..], &words(origin)].concat(),
+            Client::Node | Client::NodeTls => {
+                let script = tools::client_source("caller.mjs").to_string_lossy().into_owned();
+                [&programs::installed("node", &[&script])[..], &words(origin), &ping_ms].concat()
+            }
+            Client::Careless => unreachable!("it has its own command line"),
+        }
+    }
+}
+
+/// The Go program in one of its roles.
+fn go(what: &str) -> Vec<String> {
+    vec![tools::go_client().to_string_lossy().into_owned(), what.to_owned()]
+}
+
+/// What stands between the client and the server: TLS, where the client speaks it.
+struct Front {
+    address: SocketAddr,
+    program: Option<Program>,
+}
+
+impl Front {
+    /// In front of `upstream`; `enter` are the words that make it run elsewhere.
+    fn of(client: Client, upstream: SocketAddr, enter: Vec<String>) -> Self {
+        if !client.has_tls() {
+            return Self { address: upstream, program: None };
+        }
+        let listen = SocketAddr::new(upstream.ip(), 0);
+        let words = [enter, go("front"), vec![listen.to_string(), upstream.to_string()]].concat();
+        let mut program = Program::start(&words);
+        Self { address: program.hear("SERVING ").parse().expect("an address"), program: Some(program) }
+    }
+}
+
+/// A link between two network namespaces; the hooks lose TCP segments at the server's end.
+fn dropping(client: Client, hooks: &'static [&'static str]) -> World {
+    cut(client, hooks, servers::start_on)
+}
+
+fn dropping_ours(client: Client) -> World {
+    cut(client, ARRIVING, |listener| Peer::start_on(listener, Misdeed::SendsPings).address)
+}
+
+fn cut(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> World {
+    let Cut { cable, remote, client, strike, front } = cable(client, hooks, serve);
+    World { strike, ..World::healthy(remote, client).with(front).with(cable) }
+}
+
+type Strike = Box<dyn FnOnce() + Send>;
+
+/// A cable with a server at its end, and what cuts it.
+pub(super) struct Cut {
+    pub(super) cable: Arc<Cable>,
+    remote: SocketAddr,
+    pub(super) client: Vec<String>,
+    pub(super) strike: Strike,
+    front: Front,
+}
+
+pub(super) fn cut_both_ways() -> Cut {
+    cable(Client::H2, BOTH, servers::start_on)
+}
+
+fn cable(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) -> SocketAddr) -> Cut {
+    let cable = Arc::new(Cable::new());
+    let address = cable.server.v4;
+    let server = serve(cable.server.inside(move || TcpListener::bind((address, 0)).expect("a free port")));
+    let front = Front::of(client, server, cable.server.enter());
+    let client = [cable.client.enter(), client.calls(front.address, 0, 0)].concat();
+    let there = Arc::clone(&cable);
+    let strike = move || {
+        let chain = |hook: &&str| {
+            format!("chain {hook}s {{ type filter hook {hook} priority 0; meta l4proto tcp drop; }}\n")
+        };
+        there.server.nft(&format!("table inet dead {{ {} }}", hooks.iter().map(chain).collect::<String>()));
+    };
+    Cut { cable, remote: front.address, client, strike: Box::new(strike), front }
+}
+
+fn stopped(client: Client) -> World {
+    let (server, address) = programs::server();
+    let front = Front::of(client, address, Vec::new());
+    let pid = front.program.as_ref().unwrap_or(&server).pid();
+    let strike = move || signal_process(pid, Signal::STOP);
+    let words = client.calls(front.address, 0, 0);
+    World { strike: Box::new(strike), ..World::healthy(front.address, words).with(front).with(server) }
+}
+
+fn unplugged(client: Client) -> World {
+    let front = Front::of(client, servers::start(), Vec::new());
+    let link = Link::to(front.address);
+    let (remote, words) = (link.address, client.calls(link.address, 0, 0));
+    World { strike: Box::new(move || link.unplug()), ..World::healthy(remote, words).with(front) }
+}
+
+fn hung(client: Client) -> World {
+    misbehaving(client, Misdeed::AnswersNoStream, 0, 500)
+}
+
+fn deaf(client: Client) -> World {
+    misbehaving(client, Misdeed::StopsReading, 1 << 20, 0)
+}
+
+/// The windows are used up by the first uploads.
+fn miserly(client: Client, misdeed: Misdeed) -> World {
+    World { warm: 0, ..misbehaving(client, misdeed, 200_000, 0) }
+}
+
+fn misbehaving(client: Client, misdeed: Misdeed, upload_bytes: u64, ping_ms: u64) -> World {
+    let peer = Peer::start(misdeed);
+    let front = Front::of(client, peer.address, Vec::new());
+    let words = client.calls(front.address, upload_bytes, ping_ms);
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(front.address, words).with(front) }
+}
+
+fn goaway(_: Client) -> World {
+    let peer = Peer::start(Misdeed::GoesAway);
+    let (remote, client) =
+        (peer.address, role("careless", &[peer.address.to_string(), "100".into(), "0".into()]));
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(remote, client) }
+}
+
+fn deaf_client(_: Client) -> World {
+    let peer = Peer::start(Misdeed::Nothing);
+    let client = role("careless", &[peer.address.to_string(), "100".into(), "2000".into()]);
+    World { strikes_itself: Some("DEAF "), ..World::healthy(peer.address, client) }
+}
+
+impl World {
+    fn with(mut self, part: impl Any + Send) -> Self {
+        self.parts.push(Box::new(part));
+        self
+    }
+
+    fn healthy(remote: SocketAddr, client: Vec<String>) -> Self {
+        Self { remote, client, strike: Box::new(|| {}), strikes_itself: None, warm: 10, parts: Vec::new() }
+    }
+}

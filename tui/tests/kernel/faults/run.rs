@@ -1,0 +1,127 @@
+//! Runs of faults, one after the other: h2watch with its default settings watches a cgroup, each run puts a client into it,
+//! the fault strikes, and what h2watch says of the client's connections is noted.
+
+use super::catalogue::{Client, Fault};
+use crate::support::cgroup::Cgroup;
+use crate::support::now_ns;
+use crate::support::programs::Program;
+use crate::support::watch::{Watch, text};
+use serde_json::Value;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A cause may become sharper, but not later than this.
+const SETTLES: Duration = Duration::from_secs(3);
+/// After the time in which it must be said: what comes that late is told as late, not as missing.
+const GRACE: Duration = Duration::from_secs(10);
+/// Generous: a large program (Node) is searched for its TLS functions when it appears.
+const SOON: Duration = Duration::from_secs(120);
+
+/// What h2watch said.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) fault: Fault,
+    pub(crate) client: Client,
+    /// Causes in the order in which they were said; empty: no stall was reported.
+    pub(crate) causes: Vec<String>,
+    /// From the strike to the first stall line.
+    pub(crate) after_s: Option<f64>,
+    pub(crate) evidence: String,
+}
+
+impl Outcome {
+    /// The cause that stayed.
+    pub(crate) fn said(&self) -> &str {
+        self.causes.last().map_or("no stall", String::as_str)
+    }
+
+    pub(crate) fn is_right(&self) -> bool {
+        self.said() == self.fault.cause && self.evidence.contains(self.fault.says)
+    }
+
+    pub(crate) fn in_time(&self) -> bool {
+        self.after_s.is_some_and(|s| s <= self.fault.within.as_secs_f64())
+    }
+}
+
+impl std::fmt::Debug for Fault {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.name)
+    }
+}
+
+/// A cgroup under watch.
+pub(crate) struct Watched {
+    // Before the cgroup: it ends before that is removed.
+    watch: Watch,
+    cgroup: Cgroup,
+}
+
+impl Watched {
+    pub(crate) fn start() -> Self {
+        // One after the other: the kernel verifies the programs for seconds, and waits for `ready` have a deadline.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _turn = STARTING.lock().unwrap();
+        let cgroup = Cgroup::new("fault");
+        let watch = Watch::start(&["--cgroup", &cgroup.path().to_string_lossy()]);
+        Self { watch, cgroup }
+    }
+
+    pub(crate) fn run(&self, fault: Fault, client: Client) -> Outcome {
+        let world = (fault.set_up)(client);
+        let remote = world.remote.to_string();
+        let from = self.watch.count();
+        let mut program = Program::start_with(&world.client, |command| self.cgroup.start_inside(command));
+        program.hear("CONNECTED");
+        let warm = |line: &Value| is_warm(line, &remote, world.warm);
+        self.watch.wait_after(from, SOON, "snapshot of a warm connection", warm);
+        let struck_ns = match world.strikes_itself {
+            Some(word) => program.hear(word).parse().expect("nanoseconds"),
+            None => {
+                (world.strike)();
+                now_ns()
+            }
+        };
+        let outcome = Outcome { fault, client, causes: Vec::new(), after_s: None, evidence: String::new() };
+        let outcome = self.listen(outcome, from, &remote, struck_ns);
+        drop(program);
+        drop(world.parts);
+        outcome
+    }
+
+    fn listen(&self, mut outcome: Outcome, from: usize, remote: &str, struck_ns: u64) -> Outcome {
+        let mut until_ns = struck_ns + (outcome.fault.within + GRACE).as_nanos() as u64;
+        let mut seen = from;
+        while now_ns() < until_ns {
+            for line in self.watch.lines_from(seen) {
+                seen += 1;
+                let connection = &line.content["connection"];
+                let kind = text(&line.content["type"]);
+                if (kind != "stall" && kind != "sharpen") || connection["remote"] != remote {
+                    continue;
+                }
+                if outcome.after_s.is_none() {
+                    outcome.after_s = Some((line.at_ns as f64 - struck_ns as f64) / 1e9);
+                    until_ns = line.at_ns + SETTLES.as_nanos() as u64;
+                }
+                outcome.causes.push(text(&connection["cause"]));
+                outcome.evidence = text(&connection["evidence"]);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if outcome.causes.is_empty() {
+            let snapshot = self.watch.fresh_snapshot();
+            let connections = snapshot["connections"].as_array().cloned().unwrap_or_default();
+            outcome.evidence =
+                connections.iter().filter(|c| c["remote"] == remote).map(ToString::to_string).collect();
+        }
+        outcome
+    }
+}
+
+fn is_warm(line: &Value, remote: &str, streams: u64) -> bool {
+    let connections = line["connections"].as_array().map(Vec::as_slice).unwrap_or_default();
+    // `null` while only TLS records are seen.
+    let opened = |c: &Value| c["streams_opened"].as_u64().unwrap_or(0);
+    connections.iter().any(|c| c["remote"] == remote && opened(c) >= streams)
+}
