@@ -1,10 +1,9 @@
 //! Loads the programs and attaches them to cgroups.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -60,7 +59,8 @@ pub struct Probe {
     diagnostics: Diagnostics,
     walkers: Walkers,
     degradations: Vec<String>,
-    attached: HashSet<u64>,
+    /// By inode.
+    pub(super) attached: std::collections::HashMap<u64, PathBuf>,
 }
 
 impl std::fmt::Debug for Probe {
@@ -130,7 +130,7 @@ impl Probe {
             diagnostics,
             walkers,
             degradations,
-            attached: HashSet::new(),
+            attached: std::collections::HashMap::new(),
         };
         probe.prepare(setup)?;
         Ok(probe)
@@ -160,7 +160,7 @@ impl Probe {
         use std::os::unix::fs::MetadataExt as _;
         let file = File::open(cgroup).with_context(|| format!("opening the cgroup {}", cgroup.display()))?;
         let inode = file.metadata().map(|meta| meta.ino()).unwrap_or_default();
-        if !self.attached.insert(inode) {
+        if self.attached.insert(inode, cgroup.to_owned()).is_some() {
             return Ok(());
         }
         let at = || format!("attaching to the cgroup {}", cgroup.display());
@@ -178,6 +178,11 @@ impl Probe {
         let release: &mut CgroupSock = program(&mut self.bpf, "release")?;
         release.attach(&file, CgroupAttachMode::Single).with_context(at)?;
         Ok(())
+    }
+
+    /// The programs that every attached cgroup has.
+    pub(super) fn required_programs(&self) -> [&'static str; 5] {
+        [self.walkers.egress, self.walkers.ingress, "connect4", "connect6", "release"]
     }
 
     /// Adds a process to a `Scope::Processes` probe.

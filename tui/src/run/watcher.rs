@@ -9,8 +9,9 @@ use anyhow::Result;
 use super::clock;
 use super::coverage::Coverages;
 use crate::diag::{Namespaces, open_clients};
+use crate::export::{Health, ProgramRun};
 use crate::model::sample::{Cookie, Owner, Reading, Sample};
-use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
+use crate::probe::{self, Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
 use crate::target::{Target, process};
@@ -254,6 +255,24 @@ impl Watcher {
     /// No file descriptor is left.
     pub fn events_fd(&self) -> Result<OwnedFd> {
         self.probe.events_fd()
+    }
+
+    /// State of the kernel side, for the exporter.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let programs = self.probe.programs();
+        let run = |program: &ProgramState| ProgramRun {
+            name: program.name.clone(),
+            run_time_ns: program.run_time_ns,
+            runs: program.runs,
+        };
+        let kept = probe::run_statistics_are_kept();
+        Health {
+            probes: programs.iter().filter_map(|p| Some((p.name.clone(), p.attached?))).collect(),
+            programs: programs.iter().filter(|_| kept).map(run).collect(),
+            slots: self.probe.capacity(),
+            slots_used: self.probe.used().count() as u64,
+        }
     }
 
     /// What limits this run, in sentences.

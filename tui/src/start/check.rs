@@ -21,7 +21,12 @@ pub(super) async fn check_target(signals: Signals, args: &Check) -> Result<Endin
     let watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS))?;
     // A stall that exists is found within the threshold, plus a moment for the first sample.
     let run_for = args.run_for.unwrap_or(args.thresholds.stall_after + Duration::from_secs(1));
-    let plan = Plan { interval: Duration::from_millis(100), run_for: Some(run_for), until_stalled: true };
+    let plan = Plan {
+        interval: Duration::from_millis(100),
+        run_for: Some(run_for),
+        until_stalled: true,
+        survives_hangup: false,
+    };
     let model = Model::new(policy(args.thresholds));
     let (ending, snapshot, _) =
         watch(signals, watcher, model, Front::Quiet, Companions::default(), &plan, None).await?;

@@ -41,7 +41,7 @@ pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
         })),
     };
     let run_for = if script.is_none() { args.run_for } else { None };
-    let plan = Plan { interval: INTERVAL, run_for, until_stalled: false };
+    let plan = Plan { interval: INTERVAL, run_for, until_stalled: false, survives_hangup: false };
     let companions = Companions { story: Some(Story::new(traffic, script)), ..Companions::default() };
     let model = Model::new(policy(args.thresholds));
     watch(signals, watcher, model, front, companions, &plan, None).await.map(|(ending, _, _)| ending)

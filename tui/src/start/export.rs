@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{act, policy, require_root, settings};
 use crate::cli::Export;
-use crate::export::{Exporter, HttpLimits, HttpThread, LabelLimits};
+use crate::export::{Exporter, Feed, HttpLimits, HttpThread, LabelLimits};
 use crate::json;
 use crate::model::Model;
 use crate::run::{Ending, Form, Front, Lines, Plan, Signals, Watcher, watch};
@@ -20,10 +20,10 @@ pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
     let exporter = Exporter::new(LabelLimits::for_destinations(args.max_destinations));
     let http =
         HttpThread::start(args.listen, exporter.clone(), Box::new(json::snapshot), HttpLimits::default())?;
-    companions.exporter = Some(exporter);
+    companions.exporter = Some(Feed::new(exporter));
     let mut lines = Lines::open(Form::Table, None)?;
     lines.say(&format!("listening on http://{}", http.address()))?;
-    let plan = Plan { interval: args.interval, run_for: None, until_stalled: false };
+    let plan = Plan { interval: args.interval, run_for: None, until_stalled: false, survives_hangup: true };
     let model = Model::new(policy(args.thresholds));
     watch(signals, watcher, model, Front::Lines(lines), companions, &plan, None)
         .await

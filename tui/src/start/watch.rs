@@ -39,7 +39,7 @@ pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsSt
 }
 
 fn plan(args: &Watch) -> Plan {
-    Plan { interval: args.interval, run_for: args.run_for, until_stalled: false }
+    Plan { interval: args.interval, run_for: args.run_for, until_stalled: false, survives_hangup: false }
 }
 
 /// Runs a command in a cgroup of its own, watched from its first packet.
