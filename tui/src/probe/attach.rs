@@ -240,6 +240,11 @@ impl Probe {
         self.slots.read_settled(slot).and_then(|slot| read::reading(&slot))
     }
 
+    /// The kernel no longer finds the slot of this connection; give it back at the next look, when nothing writes to it.
+    pub fn disregard(&mut self, cookie: u64) {
+        let _ = self.connections.remove(&cookie);
+    }
+
     /// Gives a slot back, after its last reading. The connection is no longer watched.
     pub fn free(&mut self, slot: SlotId) {
         if let Some(cookie) = self.slots.read(slot).map(|slot| slot.connection.cookie) {

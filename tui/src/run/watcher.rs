@@ -14,20 +14,24 @@ use crate::model::sample::{Cookie, Owner, Reading, Sample};
 use crate::probe::{self, Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
-use crate::target::{Target, process};
+use crate::target::{Names, Target, process};
 use crate::tls::Depth;
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
 const MAX_FACTS: usize = 512;
+/// Different sentences about what could not be seen.
+const MAX_WARNINGS: usize = 64;
 
 /// What is needed to begin.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub max_connections: u32,
     pub stall_after: Duration,
     pub min_streams: u32,
     /// How deep to look into TLS.
     pub tls: Depth,
+    /// Processes of the target that are left alone.
+    pub exclude: Option<Names>,
 }
 
 /// The watch itself.
@@ -40,8 +44,12 @@ pub struct Watcher {
     owners: HashMap<u32, Owner>,
     followed: BTreeSet<u32>,
     coverages: Coverages,
+    exclude: Option<Names>,
+    /// Slots of excluded processes, which the kernel does not find any more since the last sample: it may have been writing
+    /// to them then, so that they were not given back at once.
+    leaving: Vec<SlotId>,
     /// Sentences about what could not be seen, for the reader.
-    warnings: Vec<String>,
+    warnings: BTreeSet<String>,
 }
 
 impl Watcher {
@@ -68,7 +76,9 @@ impl Watcher {
             owners: HashMap::new(),
             followed: BTreeSet::new(),
             coverages: Coverages::new(settings.tls),
-            warnings: Vec::new(),
+            exclude: settings.exclude.clone(),
+            leaving: Vec::new(),
+            warnings: BTreeSet::new(),
         };
         watcher.follow(true)?;
         Ok(watcher)
@@ -79,8 +89,8 @@ impl Watcher {
     /// # Errors
     /// The first call fails when nothing can be attached; later ones only note it.
     pub fn follow(&mut self, first: bool) -> Result<()> {
-        if let Some(pids) = self.target.processes() {
-            for &pid in &pids {
+        if self.target.processes().is_some() {
+            for pid in self.pids() {
                 self.probe.watch_process(pid)?;
             }
         }
@@ -118,12 +128,28 @@ impl Watcher {
         }
         let now_ns = clock::now_ns();
         let (clients, errors) = open_clients(&mut self.namespaces, &new);
-        self.warnings.extend(errors.iter().map(|error| format!("{error:#}")));
+        // A process that ended between the list and the look is no loss.
+        let alive = new.iter().filter(|&&pid| process::exists(pid)).count();
+        if alive == new.len() {
+            errors.iter().for_each(|error| self.warn(format!("{error:#}")));
+        }
         for client in clients {
             let Some(&pid) = client.pids.first() else { continue };
             self.probe.seed(&client.socket, pid, now_ns);
             self.owner(pid);
         }
+    }
+
+    /// Keeps a sentence for the reader. Runs may last for months: there is an end to them.
+    fn warn(&mut self, sentence: String) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.insert(sentence);
+        }
+    }
+
+    /// Whether a process is to be left alone.
+    fn excludes(&self, comm: &str) -> bool {
+        self.exclude.as_ref().is_some_and(|names| names.matches(comm))
     }
 
     /// The next event of the kernel. Owners are looked up at once: a short-lived process may be gone at the next sample.
@@ -132,8 +158,10 @@ impl Watcher {
         match &notice {
             Notice::Opened(slot) => {
                 if let Some(reading) = self.probe.read(*slot) {
-                    self.owner(reading.owner.pid);
-                    self.coverages.look(&mut self.probe, reading.owner.pid);
+                    let comm = self.owner(reading.owner.pid).comm.clone();
+                    if !self.excludes(&comm) {
+                        self.coverages.look(&mut self.probe, reading.owner.pid);
+                    }
                 }
             }
             Notice::Foreign(slot) => self.probe.free(*slot),
@@ -150,6 +178,9 @@ impl Watcher {
         let now_ns = clock::now_ns();
         let mut readings = Vec::new();
         let mut ended: Vec<SlotId> = Vec::new();
+        for slot in std::mem::take(&mut self.leaving) {
+            self.probe.free(slot);
+        }
         let used: Vec<SlotId> = self.probe.used().collect();
         let mut facts_left = MAX_FACTS;
         for slot in used {
@@ -158,6 +189,13 @@ impl Watcher {
                 ended.push(slot);
                 continue;
             };
+            reading.owner = self.owner(reading.owner.pid).clone_with(reading.owner);
+            if self.excludes(&reading.owner.comm) {
+                self.coverages.close(reading.id);
+                self.probe.disregard(reading.id);
+                self.leaving.push(slot);
+                continue;
+            }
             self.coverages.complete(&self.probe, slot, &mut reading);
             if reading.closed_ns.is_some() {
                 self.coverages.close(reading.id);
@@ -166,7 +204,6 @@ impl Watcher {
                 facts_left -= 1;
                 self.add_facts(&mut reading);
             }
-            reading.owner = self.owner(reading.owner.pid).clone_with(reading.owner);
             readings.push(reading);
         }
         for slot in ended {
@@ -200,8 +237,9 @@ impl Watcher {
 
     /// Lets go of what is known of processes that ended.
     pub fn forget_ended(&mut self) {
-        let ended: Vec<u32> = self.owners.keys().copied().filter(|&pid| !process::exists(pid)).collect();
-        for pid in ended {
+        // Also those that never had a connection: their numbers will be given to others.
+        let known: BTreeSet<u32> = self.owners.keys().chain(&self.followed).copied().collect();
+        for pid in known.into_iter().filter(|&pid| !process::exists(pid)) {
             self.owners.remove(&pid);
             self.followed.remove(&pid);
             self.probe.forget_process(pid);
@@ -217,10 +255,14 @@ impl Watcher {
     /// The processes that are watched now.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        match &self.target {
+        let mut pids = match &self.target {
             Target::Cgroup(directory) => process::in_cgroup(directory),
             other => other.processes().unwrap_or_default(),
+        };
+        if self.exclude.is_some() {
+            pids.retain(|&pid| process::comm(pid).is_none_or(|comm| !self.excludes(&comm)));
         }
+        pids
     }
 
     /// True while something of the target is there.
@@ -278,9 +320,10 @@ impl Watcher {
     /// What limits this run, in sentences.
     pub fn degradations(&mut self) -> Vec<String> {
         let mut sentences = self.probe.degradations().to_vec();
-        self.warnings.extend(self.probe.diagnostics());
+        for sentence in self.probe.diagnostics() {
+            self.warn(sentence);
+        }
         sentences.extend(self.warnings.iter().cloned());
-        sentences.dedup();
         sentences
     }
 

@@ -18,7 +18,8 @@ pub(super) async fn check_target(signals: Signals, args: &Check) -> Result<Endin
     require_root()?;
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
-    let watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS))?;
+    let watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS, &args.selector))?;
     // A stall that exists is found within the threshold, plus a moment for the first sample.
     let run_for = args.run_for.unwrap_or(args.thresholds.stall_after + Duration::from_secs(1));
     let plan = Plan {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{front, policy, require_root, settings, ui};
-use crate::cli::Demo;
+use crate::cli::{Demo, Selector};
 use crate::dashboard::Banner;
 use crate::demo::{self, Script, Traffic};
 use crate::model::Model;
@@ -22,7 +22,8 @@ pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
     let hierarchy = Hierarchy::find_mount()?;
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());
-    let watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS))?;
+    let watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS, &Selector::default()))?;
     let traffic = Traffic::spawn(Some(cgroup.path()))?;
     let unplugged = traffic.unpluggable();
     let front = front(args.output, args.output_file.as_deref(), |size| {

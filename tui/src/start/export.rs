@@ -15,7 +15,8 @@ pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
     require_root()?;
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
-    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
     let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     let exporter = Exporter::new(LabelLimits::for_destinations(args.max_destinations));
     let http =

@@ -10,7 +10,7 @@ use std::io::IsTerminal as _;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::{Cli, Mode, Output, ThresholdArgs};
+use crate::cli::{Cli, Mode, Output, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
 use crate::verdict::{Policy, StallAfter};
@@ -67,12 +67,13 @@ fn on_terminal() -> bool {
     std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
-fn settings(thresholds: ThresholdArgs, max_connections: u32) -> Settings {
+fn settings(thresholds: ThresholdArgs, max_connections: u32, selector: &Selector) -> Settings {
     Settings {
         max_connections,
         stall_after: thresholds.stall_after,
         min_streams: thresholds.min_streams,
         tls: thresholds.tls,
+        exclude: selector.exclude.clone(),
     }
 }
 

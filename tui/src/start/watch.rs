@@ -25,7 +25,8 @@ pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsSt
         return run_command(signals, args, command, hierarchy).await;
     }
     let target = Target::resolve(&args.selector, &hierarchy)?;
-    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
     let companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     let watching = watcher.describe();
     let allowed = companions.resets.is_some();
@@ -51,7 +52,8 @@ async fn run_command(
 ) -> Result<Ending> {
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());
-    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
     let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     let name = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let allowed = companions.resets.is_some();
