@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::clock;
 use super::coverage::Coverages;
-use crate::diag::{Namespaces, open_clients};
+use crate::diag::{Namespaces, Netns, open_clients};
 use crate::export::{Health, ProgramRun};
 use crate::model::sample::{Cookie, Owner, Reading, Sample};
 use crate::probe::{self, Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
@@ -278,6 +278,33 @@ impl Watcher {
     #[must_use]
     pub fn target_grows(&self) -> bool {
         !matches!(self.target, Target::Processes(_))
+    }
+
+    /// True when cgroups may have to be attached later: processes that are looked for by name are in others then, and a
+    /// systemd unit that is restarted gets a new cgroup of the same name.
+    #[must_use]
+    pub fn attaches_later(&self) -> bool {
+        match &self.target {
+            Target::Processes(_) => false,
+            Target::Named(_) => true,
+            Target::Cgroup(directory) => {
+                let identity = Identity::of_cgroup(&directory.to_string_lossy());
+                identity.unit.is_some() && identity.container.is_none()
+            }
+        }
+    }
+
+    /// True when a process of the target is in another network namespace than h2watch, or may come to be: the whole host.
+    ///
+    /// # Errors
+    /// /proc cannot be read.
+    pub fn is_in_other_namespaces(&self) -> Result<bool> {
+        if matches!(&self.target, Target::Cgroup(directory) if directory == self.hierarchy.mount()) {
+            return Ok(true);
+        }
+        let own = Netns::own()?.id();
+        // One that ended meanwhile is in none.
+        Ok(self.pids().into_iter().any(|pid| self.namespaces.id_of(pid).is_ok_and(|id| id != own)))
     }
 
     /// In words.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{act, policy, require_root, settings};
+use super::{act, policy, require_root, rights, settings};
 use crate::cli::Export;
 use crate::export::{Exporter, Feed, HttpLimits, HttpThread, LabelLimits};
 use crate::json;
@@ -21,6 +21,7 @@ pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
     let exporter = Exporter::new(LabelLimits::for_destinations(args.max_destinations));
     let http =
         HttpThread::start(args.listen, exporter.clone(), Box::new(json::snapshot), HttpLimits::default())?;
+    rights::reduce(&watcher, args.thresholds.tls, args.act.reset)?;
     companions.exporter = Some(Feed::new(exporter));
     let mut lines = Lines::open(Form::Table, None)?;
     lines.say(&format!("listening on http://{}", http.address()))?;

@@ -4,6 +4,7 @@ mod act;
 mod check;
 mod demo;
 mod export;
+mod rights;
 mod watch;
 
 use std::io::IsTerminal as _;
