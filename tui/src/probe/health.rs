@@ -14,15 +14,9 @@ pub struct ProgramState {
     pub name: String,
     /// `Some` for the programs that a watch cannot be without: whether they are attached to anything that exists.
     pub attached: Option<bool>,
-    /// Both 0 unless the kernel keeps them: see [`run_statistics_are_kept`].
+    /// Both 0 unless the kernel measures programs (`kernel.bpf_stats_enabled`).
     pub run_time_ns: u64,
     pub runs: u64,
-}
-
-/// Whether the kernel measures programs (`kernel.bpf_stats_enabled`): it costs a little for every run.
-#[must_use]
-pub fn run_statistics_are_kept() -> bool {
-    fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").is_ok_and(|text| text.trim() == "1")
 }
 
 impl Probe {

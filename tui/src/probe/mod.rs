@@ -15,7 +15,7 @@ mod tls;
 
 pub use attach::{Probe, Scope, Setup};
 pub use events::{HelloPiece, Notice};
-pub use health::{ProgramState, run_statistics_are_kept};
+pub use health::ProgramState;
 pub use object::{Object, provenance};
 pub use slots::SlotId;
 pub use tls::{Attached, GoClaim};

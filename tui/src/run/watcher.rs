@@ -11,7 +11,7 @@ use super::coverage::Coverages;
 use crate::diag::{Namespaces, Netns, open_clients};
 use crate::export::{Health, ProgramRun};
 use crate::model::sample::{Cookie, Owner, Reading, Sample};
-use crate::probe::{self, Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
+use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
 use crate::target::{Names, Target, process};
@@ -335,10 +335,9 @@ impl Watcher {
             run_time_ns: program.run_time_ns,
             runs: program.runs,
         };
-        let kept = probe::run_statistics_are_kept();
         Health {
             probes: programs.iter().filter_map(|p| Some((p.name.clone(), p.attached?))).collect(),
-            programs: programs.iter().filter(|_| kept).map(run).collect(),
+            programs: programs.iter().map(run).collect(),
             slots: self.probe.capacity(),
             slots_used: self.probe.used().count() as u64,
         }

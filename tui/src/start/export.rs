@@ -7,7 +7,7 @@ use crate::cli::Export;
 use crate::export::{Exporter, Feed, HttpLimits, HttpThread, LabelLimits};
 use crate::json;
 use crate::model::Model;
-use crate::run::{Ending, Form, Front, Lines, Plan, Signals, Watcher, watch};
+use crate::run::{Ending, Front, Lines, Plan, Signals, Watcher, watch};
 use crate::target::Target;
 use crate::target::cgroup::Hierarchy;
 
@@ -23,7 +23,7 @@ pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
         HttpThread::start(args.listen, exporter.clone(), Box::new(json::snapshot), HttpLimits::default())?;
     rights::reduce(&watcher, args.thresholds.tls, args.act.reset)?;
     companions.exporter = Some(Feed::new(exporter));
-    let mut lines = Lines::open(Form::Table, None)?;
+    let mut lines = Lines::log();
     lines.say(&format!("listening on http://{}", http.address()))?;
     let plan = Plan { interval: args.interval, run_for: None, until_stalled: false, survives_hangup: true };
     let model = Model::new(policy(args.thresholds));

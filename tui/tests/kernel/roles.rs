@@ -1,6 +1,7 @@
 //! What this test binary does when a test starts it as a process of its own: a server, or a client of the h2 crate.
 //! `play` is no test; without a role it does nothing.
 
+mod churn;
 mod mixed;
 mod quiet;
 mod steady;
@@ -19,6 +20,7 @@ fn play() {
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     match std::env::var(ROLE).unwrap_or_default().as_str() {
         "server" => server(),
+        "churn" => churn::play(&arguments),
         "mixed" => mixed::play(&arguments),
         "quiet" => quiet::play(&arguments),
         "steady" => steady::play(&arguments),
