@@ -18,6 +18,7 @@ use probe_common::settings::{SCOPE_CGROUP, SCOPE_PROCESSES, Settings};
 use probe_common::slot::{COMM_LEN, Connection, FAMILY_INET, FAMILY_INET6, ORIGIN_SEEDED, Slot};
 
 use super::log::Diagnostics;
+use super::refusal::{brief, chain, refused};
 use super::slots::FieldValue::{U32, U64};
 use super::slots::Mapped;
 use super::{Notice, Object, SlotId, read};
@@ -245,6 +246,13 @@ impl Probe {
         let _ = self.connections.remove(&cookie);
     }
 
+    /// Gives the slot of a connection back, if it still has one.
+    pub fn forget_connection(&mut self, cookie: u64) {
+        if let Ok(slot) = self.connections.get(&cookie, 0) {
+            self.free(slot);
+        }
+    }
+
     /// Gives a slot back, after its last reading. The connection is no longer watched.
     pub fn free(&mut self, slot: SlotId) {
         if let Some(cookie) = self.slots.read(slot).map(|slot| slot.connection.cookie) {
@@ -306,15 +314,6 @@ impl Probe {
             logger.flush();
         }
         self.diagnostics.take()
-    }
-}
-
-impl Mapped<Slot> {
-    fn read_cookie(&self, index: SlotId) -> u64 {
-        let mut cookie = 0;
-        // SAFETY: a read of one field of the element.
-        self.update(index, |slot| cookie = unsafe { (&raw const (*slot).connection.cookie).read_volatile() });
-        cookie
     }
 }
 
@@ -384,47 +383,4 @@ fn map_fd<'a>(bpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>> {
         Some(Map::Array(data)) => Ok(data.fd().as_fd()),
         _ => bail!("the probe object has no array {name}"),
     }
-}
-
-/// The error that says which program the kernel refused.
-pub(super) fn refused(name: &'static str, error: &ProgramError) -> anyhow::Error {
-    anyhow::anyhow!("the kernel refuses the program {name}: {}", brief(name, error))
-}
-
-/// The telling part of a verifier log: it ends with a line of statistics.
-fn brief(_name: &str, error: &ProgramError) -> String {
-    if std::env::var_os("H2WATCH_VERIFIER_LOG").is_some() {
-        return chain(error);
-    }
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            let telling = log
-                .lines()
-                .map(str::trim)
-                .rfind(|line| {
-                    !line.is_empty()
-                        && !line.starts_with("processed ")
-                        && !line.starts_with("verification time")
-                })
-                .unwrap_or_default();
-            format!("{io_error}; {telling}")
-        }
-        other => chain(other),
-    }
-}
-
-/// An error and its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        source = error.source();
-    }
-    text
 }

@@ -42,6 +42,11 @@ impl Probe {
         programs
     }
 
+    /// The connections that are watched now.
+    pub fn cookies(&self) -> impl Iterator<Item = u64> + '_ {
+        self.used().map(|slot| self.slots.read_cookie(slot))
+    }
+
     /// Connections that can be watched at once.
     #[must_use]
     pub fn capacity(&self) -> u64 {

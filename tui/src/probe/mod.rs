@@ -10,6 +10,7 @@ mod health;
 mod log;
 mod object;
 mod read;
+mod refusal;
 mod slots;
 mod tls;
 

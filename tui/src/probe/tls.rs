@@ -12,7 +12,8 @@ use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLinkId, UProbeScope};
 use probe_common::tls::{ObjectKey, Process};
 
-use super::attach::{Probe, program, refused};
+use super::attach::{Probe, program};
+use super::refusal::refused;
 use crate::tls::libraries::Identity;
 use crate::tls::{Coverage, ProbePoint};
 

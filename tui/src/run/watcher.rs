@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::clock;
 use super::coverage::Coverages;
-use crate::diag::{Namespaces, Netns, open_clients};
+use crate::diag::{Namespaces, Netns, Socket, open_clients};
 use crate::export::{Health, ProgramRun};
 use crate::model::sample::{Cookie, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
@@ -48,6 +48,8 @@ pub struct Watcher {
     /// Slots of excluded processes, which the kernel does not find any more since the last sample: it may have been writing
     /// to them then, so that they were not given back at once.
     leaving: Vec<SlotId>,
+    /// Taken in since the last look at processes, with a process that holds it.
+    seeded: Vec<(u32, Socket)>,
     /// Sentences about what could not be seen, for the reader.
     warnings: BTreeSet<String>,
 }
@@ -78,6 +80,7 @@ impl Watcher {
             coverages: Coverages::new(settings.tls),
             exclude: settings.exclude.clone(),
             leaving: Vec::new(),
+            seeded: Vec::new(),
             warnings: BTreeSet::new(),
         };
         watcher.follow(true)?;
@@ -135,8 +138,26 @@ impl Watcher {
         }
         for client in clients {
             let Some(&pid) = client.pids.first() else { continue };
-            self.probe.seed(&client.socket, pid, now_ns);
+            if self.probe.seed(&client.socket, pid, now_ns).is_some() {
+                self.seeded.push((pid, client.socket));
+            }
             self.owner(pid);
+        }
+    }
+
+    /// A connection may be closed between the kernel's list and the moment at which it is watched: then nobody would ever say that
+    /// it ended. What has an owner some time after it was taken in is told by the kernel when it ends.
+    fn verify_seeded(&mut self) {
+        for (pid, socket) in std::mem::take(&mut self.seeded) {
+            let diag = self.namespaces.of_pid(pid);
+            let now = diag.and_then(|diag| diag.socket(socket.cookie, socket.local, socket.remote));
+            let ended = match now {
+                Ok(now) => now.is_none_or(|now| now.inode == 0),
+                Err(_) => !process::exists(pid),
+            };
+            if ended {
+                self.probe.forget_connection(socket.cookie);
+            }
         }
     }
 
@@ -237,6 +258,7 @@ impl Watcher {
 
     /// Lets go of what is known of processes that ended.
     pub fn forget_ended(&mut self) {
+        self.verify_seeded();
         // Also those that never had a connection: their numbers will be given to others.
         let known: BTreeSet<u32> = self.owners.keys().chain(&self.followed).copied().collect();
         for pid in known.into_iter().filter(|&pid| !process::exists(pid)) {
@@ -248,6 +270,7 @@ impl Watcher {
         for pid in gone {
             self.coverages.forget(&mut self.probe, pid);
         }
+        self.coverages.retain(&self.probe.cookies().collect());
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{policy, require_root, settings};
+use super::{policy, require_rights, settings};
 use crate::cli::{Check, Output};
 use crate::model::Model;
 use crate::run::{Companions, Ending, Form, Front, Lines, Plan, Signals, Watcher, watch};
@@ -15,7 +15,7 @@ use crate::target::cgroup::Hierarchy;
 const MAX_CONNECTIONS: u32 = 8192;
 
 pub(super) async fn check_target(signals: Signals, args: &Check) -> Result<Ending> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
     let watcher =

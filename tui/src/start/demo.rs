@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{front, policy, require_root, settings, ui};
+use super::{front, policy, require_rights, settings, ui};
 use crate::cli::{Demo, Selector};
 use crate::dashboard::Banner;
 use crate::demo::{self, Script, Traffic};
@@ -18,7 +18,7 @@ const MAX_CONNECTIONS: u32 = 256;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{act, policy, require_root, rights, settings};
+use super::{act, policy, require_rights, rights, settings};
 use crate::cli::Export;
 use crate::export::{Exporter, Feed, HttpLimits, HttpThread, LabelLimits};
 use crate::json;
@@ -12,7 +12,7 @@ use crate::target::Target;
 use crate::target::cgroup::Hierarchy;
 
 pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
     let mut watcher =

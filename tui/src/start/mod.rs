@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::{Cli, Mode, Output, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
+use crate::privileges;
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
 use crate::verdict::{Policy, StallAfter};
 
@@ -86,12 +87,22 @@ fn policy(thresholds: ThresholdArgs) -> Policy {
     }
 }
 
-/// Loading programs needs rights: say so before anything else.
-fn require_root() -> Result<()> {
-    if rustix::process::geteuid().is_root() {
+/// Loading and attaching programs needs rights: say so before anything else. Being root is not asked for: the unit in `deploy/`
+/// gives an ordinary user just these.
+fn require_rights() -> Result<()> {
+    let held = privileges::held()?.effective;
+    let has = |name: &str| held.iter().any(|capability| capability == name);
+    // CAP_SYS_ADMIN includes what was split from it (Linux 5.8).
+    let missing: Vec<&str> = ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]
+        .into_iter()
+        .filter(|name| !has(name) && (*name == "CAP_NET_ADMIN" || !has("CAP_SYS_ADMIN")))
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
     bail!(
-        "watching needs root, because it loads eBPF programs and looks at other processes' sockets: run it with sudo"
+        "watching needs root, or at least the capabilities {}, because it loads eBPF programs and looks at other processes' \
+         sockets: run it with sudo",
+        missing.join(", ")
     )
 }

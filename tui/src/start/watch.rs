@@ -7,7 +7,7 @@ use anyhow::Result;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
-use super::{act, front, policy, require_root, settings, ui};
+use super::{act, front, policy, require_rights, settings, ui};
 use crate::cli::Watch;
 use crate::model::Model;
 use crate::run::{Ending, Front, Plan, Signals, Watcher, watch};
@@ -19,7 +19,7 @@ use crate::target::{Child, Target};
 const OUTPUT_QUEUE: usize = 1024;
 
 pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsString]) -> Result<Ending> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     if !command.is_empty() {
         return run_command(signals, args, command, hierarchy).await;

@@ -3,6 +3,7 @@
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::Exporter;
 use crate::support::programs::{self, Program, role};
+use crate::support::tools;
 use crate::support::watch::signal_process;
 use rustix::process::Signal;
 use std::os::unix::fs::symlink;
@@ -61,6 +62,29 @@ fn it_keeps_few_rights_survives_sighup_and_ends_by_sigterm() {
     exporter.signal(Signal::HUP);
     // It went on reading the probe, not only serving.
     exporter.wait_for("h2watch_last_sample_timestamp_seconds", &[], |at| at > sampled + 0.5);
+    assert_eq!(exporter.stop().code(), Some(0));
+}
+
+/// As `deploy/systemd/h2watch.service` runs it.
+#[test]
+fn an_ordinary_user_with_the_capabilities_of_the_unit_is_enough() {
+    let unit = std::fs::read_to_string(tools::workspace().join("deploy/systemd/h2watch.service")).unwrap();
+    let names = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
+    let short = |name: &str| format!("+{}", name.strip_prefix("CAP_").unwrap().to_lowercase());
+    let capabilities = names.split(' ').map(short).collect::<Vec<_>>().join(",");
+    let cgroup = Cgroup::new("user");
+    let (_server, address) = programs::server();
+    // Open before the exporter, so that it has to look at a process of root.
+    let _before = steady(&cgroup, &address.to_string());
+    let exporter = Exporter::start_as_user(&capabilities, &["--cgroup", cgroup.path().to_str().unwrap()]);
+    exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
+    exporter.wait_for("h2watch_connections", &[], |open| open == 1.0);
+    let _after = steady(&cgroup, &address.to_string());
+    exporter.wait_for("h2watch_connections", &[], |open| open == 2.0);
+    assert_eq!(exporter.metrics().sum("h2watch_degradations", &[]), 0.0, "{}", exporter.log());
+    for (name, permitted) in exporter.threads() {
+        assert_eq!(permitted & (CAP_NET_ADMIN | CAP_SYS_ADMIN), 0, "{name}: {permitted:x}");
+    }
     assert_eq!(exporter.stop().code(), Some(0));
 }
 

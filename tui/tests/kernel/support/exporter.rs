@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -22,8 +22,21 @@ pub(crate) struct Exporter {
 impl Exporter {
     /// Starts it on a free port and waits until it listens: then it is attached.
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_h2watch")), options)
+    }
+
+    /// Likewise, as an ordinary user with capabilities: `+bpf,+perfmon`.
+    pub(crate) fn start_as_user(capabilities: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(tools::program("setpriv"));
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
+        command.arg(env!("CARGO_BIN_EXE_h2watch"));
+        Self::spawn(command, options)
+    }
+
+    fn spawn(mut command: Command, options: &[&str]) -> Self {
         tools::require_root();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_h2watch"))
+        let mut child = command
             .args(["export", "--listen", "127.0.0.1:0"])
             .args(options)
             .stdin(Stdio::null())
@@ -65,10 +78,21 @@ impl Exporter {
 
     /// Waits until the sum of a metric's series with all of these labels is `wanted`.
     pub(crate) fn wait_for(&self, name: &str, labels: &[&str], wanted: impl Fn(f64) -> bool) -> f64 {
-        wait_until(SOON, &format!("{name} {labels:?}; log: {}", self.log()), || {
-            let sum = self.metrics().sum(name, labels);
-            wanted(sum).then_some(sum)
-        })
+        let end = Instant::now() + SOON;
+        loop {
+            let metrics = self.metrics();
+            let sum = metrics.sum(name, labels);
+            if wanted(sum) {
+                return sum;
+            }
+            assert!(
+                Instant::now() < end,
+                "{name} {labels:?} is {sum} after {SOON:?}; log: {}\n{}",
+                self.log(),
+                metrics.0
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Names and permitted capabilities of its threads.
