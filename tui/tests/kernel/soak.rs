@@ -49,7 +49,7 @@ fn churn_leaves_nothing_behind() {
         // Scraped while it works, as by a Prometheus.
         churn(&cgroup, address);
         processes += 1;
-        assert!(exporter.metrics().sum("h2watch_connections_opened_total", &[]) > 0.0);
+        exporter.wait_for("h2watch_connections_opened_total", &[], |opened| opened > 0.0);
         let now = size(&exporter);
         if started.elapsed() >= WARM_UP {
             warm.get_or_insert(now);

@@ -8,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(20);
+/// Long, because the first look at a program may have to read a debug build of 100 MB and more.
+const SOON: Duration = Duration::from_secs(60);
 
 /// A running exporter. Killed when dropped.
 #[derive(Debug)]
