@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::demo::Destination;
 use crate::reset::policy::{self, Budget};
+use crate::target::Names;
 use crate::tls::Depth;
 use crate::verdict::{Cause, Severity, StallAfter};
 
@@ -52,15 +53,18 @@ pub struct Selector {
     /// Watch this process (may be repeated).
     #[arg(long = "pid", value_name = "PID", conflicts_with_all = ["cgroup", "all"])]
     pub pids: Vec<u32>,
-    /// Watch every process with this name (Linux `comm`), also those that start later.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["cgroup", "all", "pids"])]
-    pub comm: Option<String>,
+    /// Watch every process whose whole name (Linux `comm`) this regular expression matches, also those that start later.
+    #[arg(long, value_name = "REGEX", conflicts_with_all = ["cgroup", "all", "pids"], value_parser = Names::parse)]
+    pub comm: Option<Names>,
     /// Watch a cgroup: a path below the cgroup v2 mount, a systemd unit, or a container id.
     #[arg(long, value_name = "PATH|UNIT|ID", conflicts_with = "all")]
     pub cgroup: Option<String>,
     /// Watch the whole host (attaches to the root cgroup).
     #[arg(long)]
     pub all: bool,
+    /// With --all, --cgroup or --comm: leave out processes whose whole name this regular expression matches.
+    #[arg(long, value_name = "REGEX", conflicts_with = "pids", value_parser = Names::parse)]
+    pub exclude: Option<Names>,
 }
 
 /// How to watch.
@@ -294,6 +298,16 @@ mod tests {
         let fixed = StallAfter::Fixed(Duration::from_millis(1500));
         assert_eq!(stall_after(&["h2watch", "--stall-after", "1s 500ms"]).unwrap(), fixed);
         assert!(stall_after(&["h2watch", "--stall-after", "soon"]).is_err());
+    fn a_bad_regular_expression_is_an_error_of_its_option() {
+        for option in ["--comm", "--exclude"] {
+            let error = Cli::try_parse_from(["h2watch", "--all", option, "worker("]).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("{option} <REGEX>")) && error.contains("unclosed group"),
+                "{error}"
+            );
+        }
+        let parsed = Cli::try_parse_from(["h2watch", "export", "--all", "--exclude", "postgres|redis.*"]);
+        assert!(matches!(parsed.unwrap().mode, Some(Mode::Export(args)) if args.selector.exclude.is_some()));
     }
 
     #[test]

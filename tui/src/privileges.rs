@@ -10,6 +10,8 @@ pub enum Duty {
     /// Look into maps by system call. Kernels before 5.19 want CAP_BPF for it even with an open map, when
     /// `kernel.unprivileged_bpf_disabled` is set; reading a mapped array or ring never does.
     ReadMaps,
+    /// Find the sockets and network namespaces of processes, whoever owns them.
+    FindSockets,
     /// Attach uprobes to processes that start later: look at their executables and sockets, whoever owns them.
     AttachProcesses,
     /// Attach to cgroups that appear later (`cgroup_skb` asks for CAP_NET_ADMIN at attachment).
@@ -26,6 +28,7 @@ impl Duty {
     pub fn capabilities(self) -> &'static [Capability] {
         match self {
             Self::ReadMaps => &[Capability::CAP_BPF],
+            Self::FindSockets => &[Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH],
             Self::AttachProcesses => &[
                 Capability::CAP_BPF,
                 Capability::CAP_PERFMON,

@@ -60,6 +60,54 @@ fn a_stall_begins_counts_damage_and_ends() {
 }
 
 #[test]
+fn what_is_opened_after_a_stall_is_no_damage_however_much_it_is() {
+    let mut model = fixed();
+    let mut c = Staged::h2c(7, 1_000);
+    c.open(5);
+    model.observe(&c.sample());
+    c.wait(3_000);
+    assert_eq!(names(&model.observe(&c.sample()).1), ["stalled"]);
+    // A client with five requests in flight opens the next one when one is answered: none was opened while it was stalled.
+    c.wait(10).answer(5);
+    c.wait(240).open(5_120).answer(5_115);
+    let (snapshot, changes) = model.observe(&c.sample());
+    assert_eq!(names(&changes), ["recovered"]);
+    assert_eq!((snapshot.connections[0].damage, snapshot.totals.damage), (0, 0));
+}
+
+#[test]
+fn the_damage_of_the_last_look_follows_the_pace_of_the_silence() {
+    let mut model = fixed();
+    let mut c = Staged::h2c(7, 1_000);
+    model.observe(&c.sample());
+    for _ in 0..40 {
+        c.open(10);
+        model.observe(&c.sample());
+        c.wait(100);
+    }
+    let before = model.observe(&c.sample()).0.totals.damage;
+    assert!(model.stalled() == 1 && before > 0);
+    // 10 more while it is still stalled, then it recovers and goes on faster, all before the next look.
+    c.open(10).wait(100).answer(410);
+    c.open(3_000).answer(3_000);
+    let (snapshot, changes) = model.observe(&c.sample());
+    assert_eq!(names(&changes), ["recovered"]);
+    assert_eq!(snapshot.totals.damage - before, 10);
+}
+
+#[test]
+fn a_connection_that_closes_unheard_takes_its_last_streams_with_it() {
+    let mut model = fixed();
+    let mut c = Staged::h2c(7, 1_000);
+    c.open(5);
+    model.observe(&c.sample());
+    c.wait(3_000);
+    model.observe(&c.sample());
+    c.wait(100).open(50).close();
+    assert_eq!(model.observe(&c.sample()).0.totals.damage, 50);
+}
+
+#[test]
 fn a_connection_may_open_and_close_within_one_sample() {
     let mut model = fixed();
     let mut c = Staged::h2c(7, 1_000);

@@ -98,22 +98,43 @@ impl Track {
         policy: &Policy,
     ) -> Turn {
         let counters = Counters::of(reading);
-        self.measure(&counters, now_ns);
         let was_stalled = self.verdict.state == State::Stalled;
-        if was_stalled {
-            // The streams that were opened after the peer was heard again are no damage.
-            let opened = counters.streams_opened.saturating_sub(self.counters.streams_opened);
-            let still_stalled = reading.first_unanswered_ns == self.reading.first_unanswered_ns;
-            self.damage +=
-                if still_stalled { opened } else { opened.saturating_sub(reading.streams.unanswered) };
-        }
+        let opened = counters.streams_opened.saturating_sub(self.counters.streams_opened);
+        let certain =
+            if was_stalled { opened.min(self.opened_at_the_stalls_pace(reading, now_ns)) } else { 0 };
+        let closed_unheard = reading.closed_ns.is_some()
+            && reading.first_unanswered_ns.is_some()
+            && reading.first_unanswered_ns == self.reading.first_unanswered_ns;
+        self.damage += certain;
+        self.measure(&counters, now_ns);
         self.counters = counters;
         let first = self.seen == 0;
         self.follow_silences(reading, now_ns, normal, first);
         self.unread = unread::follow(self.unread, reading, now_ns);
         self.used_up = window::follow(self.used_up, reading, now_ns);
         self.refresh(reading);
-        self.judge(now_ns, normal, policy)
+        let turn = self.judge(now_ns, normal, policy);
+        if was_stalled && (closed_unheard || self.verdict.state == State::Stalled) {
+            self.damage += opened - certain;
+        }
+        turn
+    }
+
+    /// When a stall ends between two looks, nobody saw how many streams were opened before the peer was heard again: a client
+    /// may open thousands in the rest of the interval. Counted are those that the client would have opened at the pace of the
+    /// silence, never more than were opened and are not waiting since.
+    fn opened_at_the_stalls_pace(&self, reading: &Reading, now_ns: Nanos) -> u64 {
+        let before = &self.reading;
+        let (count, first_ns) = match (before.first_unanswered_ns, before.first_without_answer_ns) {
+            (Some(first_ns), _) => (before.streams.unanswered, first_ns),
+            (None, Some(first_ns)) => (before.streams.unanswered_by_streams, first_ns),
+            (None, None) => return 0,
+        };
+        let silence_ns = u128::from(self.observed_ns.saturating_sub(first_ns).max(1));
+        let elapsed_ns = u128::from(now_ns.saturating_sub(self.observed_ns));
+        let paced = u64::try_from(u128::from(count) * elapsed_ns / silence_ns).unwrap_or(u64::MAX);
+        let opened = reading.streams.opened.saturating_sub(before.streams.opened);
+        paced.min(opened.saturating_sub(reading.streams.unanswered))
     }
 
     /// The connection as the rules see it.

@@ -1,10 +1,9 @@
 //! Loads the programs and attaches them to cgroups.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +18,7 @@ use probe_common::settings::{SCOPE_CGROUP, SCOPE_PROCESSES, Settings};
 use probe_common::slot::{COMM_LEN, Connection, FAMILY_INET, FAMILY_INET6, ORIGIN_SEEDED, Slot};
 
 use super::log::Diagnostics;
+use super::refusal::{brief, chain, refused};
 use super::slots::FieldValue::{U32, U64};
 use super::slots::Mapped;
 use super::{Notice, Object, SlotId, read};
@@ -60,7 +60,8 @@ pub struct Probe {
     diagnostics: Diagnostics,
     walkers: Walkers,
     degradations: Vec<String>,
-    attached: HashSet<u64>,
+    /// By inode.
+    pub(super) attached: std::collections::HashMap<u64, PathBuf>,
 }
 
 impl std::fmt::Debug for Probe {
@@ -130,7 +131,7 @@ impl Probe {
             diagnostics,
             walkers,
             degradations,
-            attached: HashSet::new(),
+            attached: std::collections::HashMap::new(),
         };
         probe.prepare(setup)?;
         Ok(probe)
@@ -160,7 +161,7 @@ impl Probe {
         use std::os::unix::fs::MetadataExt as _;
         let file = File::open(cgroup).with_context(|| format!("opening the cgroup {}", cgroup.display()))?;
         let inode = file.metadata().map(|meta| meta.ino()).unwrap_or_default();
-        if !self.attached.insert(inode) {
+        if self.attached.insert(inode, cgroup.to_owned()).is_some() {
             return Ok(());
         }
         let at = || format!("attaching to the cgroup {}", cgroup.display());
@@ -178,6 +179,11 @@ impl Probe {
         let release: &mut CgroupSock = program(&mut self.bpf, "release")?;
         release.attach(&file, CgroupAttachMode::Single).with_context(at)?;
         Ok(())
+    }
+
+    /// The programs that every attached cgroup has.
+    pub(super) fn required_programs(&self) -> [&'static str; 5] {
+        [self.walkers.egress, self.walkers.ingress, "connect4", "connect6", "release"]
     }
 
     /// Adds a process to a `Scope::Processes` probe.
@@ -239,6 +245,18 @@ impl Probe {
     #[must_use]
     pub fn read(&self, slot: SlotId) -> Option<Reading> {
         self.slots.read_settled(slot).and_then(|slot| read::reading(&slot))
+    }
+
+    /// The kernel no longer finds the slot of this connection; give it back at the next look, when nothing writes to it.
+    pub fn disregard(&mut self, cookie: u64) {
+        let _ = self.connections.remove(&cookie);
+    }
+
+    /// Gives the slot of a connection back, if it still has one.
+    pub fn forget_connection(&mut self, cookie: u64) {
+        if let Ok(slot) = self.connections.get(&cookie, 0) {
+            self.free(slot);
+        }
     }
 
     /// Gives a slot back, after its last reading. The connection is no longer watched.
@@ -303,15 +321,6 @@ impl Probe {
             logger.flush();
         }
         self.diagnostics.take()
-    }
-}
-
-impl Mapped<Slot> {
-    fn read_cookie(&self, index: SlotId) -> u64 {
-        let mut cookie = 0;
-        // SAFETY: a read of one field of the element.
-        self.update(index, |slot| cookie = unsafe { (&raw const (*slot).connection.cookie).read_volatile() });
-        cookie
     }
 }
 

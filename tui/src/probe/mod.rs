@@ -6,14 +6,17 @@
 
 mod attach;
 mod events;
+mod health;
 mod log;
 mod object;
 mod read;
+mod refusal;
 mod slots;
 mod tls;
 
 pub use attach::{Probe, Scope, Setup};
 pub use events::{HelloPiece, Notice};
+pub use health::ProgramState;
 pub use object::{Object, provenance};
 pub use slots::SlotId;
 pub use tls::{Attached, GoClaim};

@@ -83,6 +83,14 @@ impl Mapped<Slot> {
         Some(slot)
     }
 
+    /// The connection that has a slot; 0 for a free one.
+    pub(super) fn read_cookie(&self, index: SlotId) -> u64 {
+        let mut cookie = 0;
+        // SAFETY: a read of one field of the element.
+        self.update(index, |slot| cookie = unsafe { (&raw const (*slot).connection.cookie).read_volatile() });
+        cookie
+    }
+
     /// Makes a slot what the kernel expects of a free one: all zero.
     pub(super) fn zero(&self, index: SlotId) {
         // SAFETY: valid for writes; zero is a value of Slot. No program uses the slot any more.

@@ -14,6 +14,8 @@ use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_O
 
 use super::attach::{Probe, program, refused};
 use crate::model::sample::Library;
+use super::attach::{Probe, program};
+use super::refusal::refused;
 use crate::tls::libraries::Identity;
 use crate::tls::{Coverage, ProbePoint};
 

@@ -1,7 +1,7 @@
 //! What goes along with a run besides its output: resets, commands on incidents, the exporter, the demo.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tokio::sync::mpsc;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::resets::{Live, Resets};
 use super::{Story, Watcher};
 use crate::exit::Exit;
-use crate::export::{Exporter, ResetResult};
+use crate::export::{Exporter, Feed, ResetResult};
 use crate::hooks::{Event, Failure, Hooks};
 use crate::json;
 use crate::model::Model;
@@ -18,12 +18,16 @@ use crate::model::snapshot::{Change, Snapshot};
 use crate::reset::{Action, Report};
 use crate::verdict::Cause;
 
+/// Time between two looks at the kernel programs' own counters, for the exporter.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
+
 /// All of them are optional.
 #[derive(Debug, Default)]
 pub struct Companions {
     pub resets: Option<Resets>,
     pub hooks: Option<(Hooks, mpsc::UnboundedReceiver<Failure>)>,
-    pub exporter: Option<Exporter>,
+    pub exporter: Option<Feed>,
+    pub health_reported_at: Option<Instant>,
     pub story: Option<Story>,
     /// Lines that the COMMAND prints under the dashboard.
     pub output: Option<mpsc::Receiver<String>>,
@@ -53,7 +57,7 @@ impl Companions {
         changes.append(&mut live.changes);
         for report in &reports {
             resets.note(snapshot, report)?;
-            count(self.exporter.as_ref(), report);
+            count(self.exporter.as_ref().map(Feed::exporter), report);
         }
         Ok(reports)
     }
@@ -71,16 +75,14 @@ impl Companions {
         let mut live = Live { watcher, model, changes: Vec::new() };
         let report = resets.resetter.ask(shown, &mut live);
         resets.note(snapshot, &report)?;
-        count(self.exporter.as_ref(), &report);
+        count(self.exporter.as_ref().map(Feed::exporter), &report);
         Ok(Some(report))
     }
 
     /// Feeds those that only look.
-    pub(super) fn observe(&mut self, snapshot: &Snapshot, changes: &[Change], whole: bool) {
-        if let Some(exporter) = &self.exporter
-            && (whole || !changes.is_empty())
-        {
-            exporter.observe(Arc::new(snapshot.clone()), changes);
+    pub(super) fn observe(&mut self, snapshot: &Arc<Snapshot>, changes: &[Change], whole: bool) {
+        if let Some(feed) = &mut self.exporter {
+            feed.tick(snapshot, changes, whole);
         }
         let Some((hooks, _)) = &self.hooks else { return };
         for change in changes {
@@ -90,6 +92,15 @@ impl Companions {
                 _ => continue,
             };
             hooks.start(event, connection, &json::change(snapshot, change));
+        }
+    }
+
+    /// Tells the exporter how the kernel side is, now and then: each program costs a system call.
+    pub(super) fn report_health(&mut self, watcher: &Watcher) {
+        let Some(feed) = &self.exporter else { return };
+        if self.health_reported_at.is_none_or(|at| at.elapsed() >= HEALTH_EVERY) {
+            self.health_reported_at = Some(Instant::now());
+            feed.exporter().set_health(watcher.health());
         }
     }
 

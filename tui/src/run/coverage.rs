@@ -1,6 +1,6 @@
 //! What is seen of TLS in each watched process, and which TLS connections are HTTP/2.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -132,6 +132,12 @@ impl Coverages {
         let handshake = self.handshakes.entry(cookie).or_default();
         let prefix = if piece.sent { &mut handshake.sent } else { &mut handshake.received };
         prefix.push(piece.offset, &piece.bytes);
+    }
+
+    /// Lets go of handshakes whose connection is not there any more: a piece may be told after the end, when a connection is
+    /// shorter than the time between two looks.
+    pub(super) fn retain(&mut self, connections: &HashSet<Cookie>) {
+        self.handshakes.retain(|cookie, _| connections.contains(cookie));
     }
 
     /// The connection is gone.

@@ -25,12 +25,15 @@ pub enum Form {
 pub struct Lines {
     form: Form,
     to: BufWriter<To>,
+    /// A log of a service: incidents only, and nobody has to read it.
+    service: bool,
 }
 
 #[derive(Debug)]
 enum To {
     Stdout(io::Stdout),
     File(File),
+    Nowhere,
 }
 
 impl io::Write for To {
@@ -38,6 +41,7 @@ impl io::Write for To {
         match self {
             Self::Stdout(out) => out.write(bytes),
             Self::File(file) => file.write(bytes),
+            Self::Nowhere => Ok(bytes.len()),
         }
     }
 
@@ -45,6 +49,7 @@ impl io::Write for To {
         match self {
             Self::Stdout(out) => out.flush(),
             Self::File(file) => file.flush(),
+            Self::Nowhere => Ok(()),
         }
     }
 }
@@ -61,7 +66,14 @@ impl Lines {
                 File::create(path).with_context(|| format!("making the output file {}", path.display()))?,
             ),
         };
-        Ok(Self { form, to: BufWriter::new(to) })
+        Ok(Self { form, to: BufWriter::new(to), service: false })
+    }
+
+    /// The log of a service on standard output: a line for each stall, recovery and decision, and no end when whoever read it
+    /// goes away (a closed terminal, a pipe).
+    #[must_use]
+    pub fn log() -> Self {
+        Self { form: Form::Table, to: BufWriter::new(To::Stdout(io::stdout())), service: true }
     }
 
     /// After this line nothing is missed.
@@ -82,6 +94,9 @@ impl Lines {
     /// As for `ready`.
     pub fn tick(&mut self, snapshot: &Snapshot, changes: &[Change], whole: bool) -> Result<()> {
         for change in changes {
+            if self.service && !is_incident(change) {
+                continue;
+            }
             let line = match self.form {
                 Form::Json => json::change(snapshot, change),
                 Form::Table => table::change(snapshot, change),
@@ -149,11 +164,27 @@ impl Lines {
         if line.is_empty() {
             return Ok(());
         }
+        match self.write(line) {
+            Err(_) if self.service => self.to = BufWriter::new(To::Nowhere),
+            written => written?,
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
         self.to.write_all(line.as_bytes())?;
         if !line.ends_with('\n') {
             self.to.write_all(b"\n")?;
         }
-        self.to.flush()?;
-        Ok(())
+        self.to.flush()
+    }
+}
+
+/// Short connections come and go by the thousand; what else changed is in the metrics.
+fn is_incident(change: &Change) -> bool {
+    match change {
+        Change::Stalled(_) | Change::Sharpened(_) | Change::Recovered { .. } => true,
+        Change::Closed(connection) => connection.stalled_since_ns.is_some(),
+        Change::Opened(_) | Change::Lost(_) | Change::Process(_) => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -33,6 +34,11 @@ pub struct Plan {
     pub run_for: Option<Duration>,
     /// End at the first stall that is as severe as this.
     pub until_stalled: Option<Severity>,
+    /// End at the first stall.
+    pub until_stalled: bool,
+    /// A service: SIGHUP, which a service gets when somebody wants it to read its configuration again, or when a terminal that
+    /// it does not need goes away, is no reason to end.
+    pub survives_hangup: bool,
 }
 
 /// Why the loop woke up.
@@ -54,7 +60,7 @@ struct Run {
     front: Front,
     companions: Companions,
     pace: Pace,
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     suspects: HashSet<Cookie>,
     followed_at: Instant,
     /// When the next look was due: how late it came is known to what acts on it.
@@ -74,7 +80,7 @@ pub async fn watch(
     companions: Companions,
     plan: &Plan,
     child: Option<Child>,
-) -> Result<(Ending, Snapshot, Front)> {
+) -> Result<(Ending, Arc<Snapshot>, Front)> {
     let interval_ns = u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);
     let now_ns = clock::now_ns();
     let mut run = Run {
@@ -84,7 +90,7 @@ pub async fn watch(
         front,
         companions,
         pace: Pace::new(interval_ns, now_ns),
-        snapshot: Snapshot::default(),
+        snapshot: Arc::default(),
         suspects: HashSet::new(),
         followed_at: Instant::now(),
         due_ns: now_ns,
@@ -140,6 +146,7 @@ impl Run {
                 Woken::Signal(signal) => match &child {
                     // The command decides what a signal means; h2watch ends when it does.
                     Some(child) => child.signal(signal),
+                    None if plan.survives_hangup && signal == Signal::HUP => {}
                     None => return Ok(Ending::Own(Exit::Success)),
                 },
             }
@@ -163,6 +170,7 @@ impl Run {
             self.front.reset(&self.snapshot, report)?;
         }
         self.companions.observe(&self.snapshot, &changes, whole);
+        self.companions.report_health(&self.watcher);
         let (lines, end) = self.companions.story(&self.snapshot, &changes);
         for line in lines {
             self.front.say(&line)?;
@@ -199,7 +207,7 @@ impl Run {
         let sample = self.watcher.sample(&|id| suspects.contains(&id) || selected == Some(id));
         let (mut snapshot, changes) = self.model.observe(&sample);
         snapshot.degradations = self.watcher.degradations();
-        self.snapshot = snapshot;
+        self.snapshot = Arc::new(snapshot);
         self.suspects = self.model.suspects().collect();
         changes
     }

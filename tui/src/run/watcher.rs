@@ -12,9 +12,13 @@ use super::coverage::Coverages;
 use crate::diag::{Namespaces, open_clients};
 use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
+use crate::diag::{Namespaces, Netns, Socket, open_clients};
+use crate::export::{Health, ProgramRun};
+use crate::model::sample::{Cookie, Owner, Reading, Sample};
+use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
-use crate::target::{Target, process};
+use crate::target::{Names, Target, process};
 use crate::tls::Depth;
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
@@ -23,15 +27,19 @@ const MAX_FACTS: usize = 512;
 /// nothing is suspected of are looked up too, in turn, this many in this time, whatever their number.
 const SPOT_CHECKS: usize = 16;
 const SPOT_CHECKS_EVERY_NS: Nanos = 250_000_000;
+/// Different sentences about what could not be seen.
+const MAX_WARNINGS: usize = 64;
 
 /// What is needed to begin.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub max_connections: u32,
     pub stall_after: Duration,
     pub min_streams: u32,
     /// How deep to look into TLS.
     pub tls: Depth,
+    /// Processes of the target that are left alone.
+    pub exclude: Option<Names>,
 }
 
 /// The watch itself.
@@ -47,8 +55,14 @@ pub struct Watcher {
     spot: usize,
     spot_checked_ns: Nanos,
     coverages: Coverages,
+    exclude: Option<Names>,
+    /// Slots of excluded processes, which the kernel does not find any more since the last sample: it may have been writing
+    /// to them then, so that they were not given back at once.
+    leaving: Vec<SlotId>,
+    /// Taken in since the last look at processes, with a process that holds it.
+    seeded: Vec<(u32, Socket)>,
     /// Sentences about what could not be seen, for the reader.
-    warnings: Vec<String>,
+    warnings: BTreeSet<String>,
 }
 
 impl Watcher {
@@ -77,7 +91,10 @@ impl Watcher {
             spot: 0,
             spot_checked_ns: 0,
             coverages: Coverages::new(settings.tls),
-            warnings: Vec::new(),
+            exclude: settings.exclude.clone(),
+            leaving: Vec::new(),
+            seeded: Vec::new(),
+            warnings: BTreeSet::new(),
         };
         watcher.follow(true)?;
         Ok(watcher)
@@ -88,8 +105,8 @@ impl Watcher {
     /// # Errors
     /// The first call fails when nothing can be attached; later ones only note it.
     pub fn follow(&mut self, first: bool) -> Result<()> {
-        if let Some(pids) = self.target.processes() {
-            for &pid in &pids {
+        if self.target.processes().is_some() {
+            for pid in self.pids() {
                 self.probe.watch_process(pid)?;
             }
         }
@@ -127,7 +144,11 @@ impl Watcher {
         }
         let now_ns = clock::now_ns();
         let (clients, errors) = open_clients(&mut self.namespaces, &new);
-        self.warnings.extend(errors.iter().map(|error| format!("{error:#}")));
+        // A process that ended between the list and the look is no loss.
+        let alive = new.iter().filter(|&&pid| process::exists(pid)).count();
+        if alive == new.len() {
+            errors.iter().for_each(|error| self.warn(format!("{error:#}")));
+        }
         for client in clients {
             let Some(&pid) = client.pids.first() else { continue };
             // Watched and closed meanwhile: its slot has the last word.
@@ -142,9 +163,39 @@ impl Watcher {
                     self.probe.free(slot);
                     continue;
                 }
+            if self.probe.seed(&client.socket, pid, now_ns).is_some() {
+                self.seeded.push((pid, client.socket));
             }
             self.owner(pid);
         }
+    }
+
+    /// A connection may be closed between the kernel's list and the moment at which it is watched: then nobody would ever say that
+    /// it ended. What has an owner some time after it was taken in is told by the kernel when it ends.
+    fn verify_seeded(&mut self) {
+        for (pid, socket) in std::mem::take(&mut self.seeded) {
+            let diag = self.namespaces.of_pid(pid);
+            let now = diag.and_then(|diag| diag.socket(socket.cookie, socket.local, socket.remote));
+            let ended = match now {
+                Ok(now) => now.is_none_or(|now| now.inode == 0),
+                Err(_) => !process::exists(pid),
+            };
+            if ended {
+                self.probe.forget_connection(socket.cookie);
+            }
+        }
+    }
+
+    /// Keeps a sentence for the reader. Runs may last for months: there is an end to them.
+    fn warn(&mut self, sentence: String) {
+        if self.warnings.len() < MAX_WARNINGS {
+            self.warnings.insert(sentence);
+        }
+    }
+
+    /// Whether a process is to be left alone.
+    fn excludes(&self, comm: &str) -> bool {
+        self.exclude.as_ref().is_some_and(|names| names.matches(comm))
     }
 
     /// The next event of the kernel. Owners are looked up at once: a short-lived process may be gone at the next sample.
@@ -153,8 +204,10 @@ impl Watcher {
         match &notice {
             Notice::Opened(slot) => {
                 if let Some(reading) = self.probe.read(*slot) {
-                    self.owner(reading.owner.pid);
-                    self.coverages.look(&mut self.probe, reading.owner.pid);
+                    let comm = self.owner(reading.owner.pid).comm.clone();
+                    if !self.excludes(&comm) {
+                        self.coverages.look(&mut self.probe, reading.owner.pid);
+                    }
                 }
             }
             Notice::Foreign(slot) => self.probe.free(*slot),
@@ -171,6 +224,9 @@ impl Watcher {
         let now_ns = clock::now_ns();
         let mut readings = Vec::new();
         let mut ended: Vec<SlotId> = Vec::new();
+        for slot in std::mem::take(&mut self.leaving) {
+            self.probe.free(slot);
+        }
         let used: Vec<SlotId> = self.probe.used().collect();
         let mut facts_left = MAX_FACTS;
         let spot = self.next_spot(now_ns, used.len());
@@ -180,6 +236,13 @@ impl Watcher {
                 ended.push(slot);
                 continue;
             };
+            reading.owner = self.owner(reading.owner.pid).clone_with(reading.owner);
+            if self.excludes(&reading.owner.comm) {
+                self.coverages.close(reading.id);
+                self.probe.disregard(reading.id);
+                self.leaving.push(slot);
+                continue;
+            }
             self.coverages.complete(&self.probe, slot, &mut reading);
             if reading.closed_ns.is_some() {
                 self.coverages.close(reading.id);
@@ -190,7 +253,6 @@ impl Watcher {
                 facts_left -= 1;
                 self.add_facts(&mut reading);
             }
-            reading.owner = self.owner(reading.owner.pid).clone_with(reading.owner);
             readings.push(reading);
         }
         for slot in ended {
@@ -235,8 +297,10 @@ impl Watcher {
 
     /// Lets go of what is known of processes that ended.
     pub fn forget_ended(&mut self) {
-        let ended: Vec<u32> = self.owners.keys().copied().filter(|&pid| !process::exists(pid)).collect();
-        for pid in ended {
+        self.verify_seeded();
+        // Also those that never had a connection: their numbers will be given to others.
+        let known: BTreeSet<u32> = self.owners.keys().chain(&self.followed).copied().collect();
+        for pid in known.into_iter().filter(|&pid| !process::exists(pid)) {
             self.owners.remove(&pid);
             self.followed.remove(&pid);
             self.probe.forget_process(pid);
@@ -245,6 +309,7 @@ impl Watcher {
         for pid in gone {
             self.coverages.forget(&mut self.probe, pid);
         }
+        self.coverages.retain(&self.probe.cookies().collect());
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);
     }
@@ -252,10 +317,14 @@ impl Watcher {
     /// The processes that are watched now.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {
-        match &self.target {
+        let mut pids = match &self.target {
             Target::Cgroup(directory) => process::in_cgroup(directory),
             other => other.processes().unwrap_or_default(),
+        };
+        if self.exclude.is_some() {
+            pids.retain(|&pid| process::comm(pid).is_none_or(|comm| !self.excludes(&comm)));
         }
+        pids
     }
 
     /// True while something of the target is there.
@@ -271,6 +340,33 @@ impl Watcher {
     #[must_use]
     pub fn target_grows(&self) -> bool {
         !matches!(self.target, Target::Processes(_))
+    }
+
+    /// True when cgroups may have to be attached later: processes that are looked for by name are in others then, and a
+    /// systemd unit that is restarted gets a new cgroup of the same name.
+    #[must_use]
+    pub fn attaches_later(&self) -> bool {
+        match &self.target {
+            Target::Processes(_) => false,
+            Target::Named(_) => true,
+            Target::Cgroup(directory) => {
+                let identity = Identity::of_cgroup(&directory.to_string_lossy());
+                identity.unit.is_some() && identity.container.is_none()
+            }
+        }
+    }
+
+    /// True when a process of the target is in another network namespace than h2watch, or may come to be: the whole host.
+    ///
+    /// # Errors
+    /// /proc cannot be read.
+    pub fn is_in_other_namespaces(&self) -> Result<bool> {
+        if matches!(&self.target, Target::Cgroup(directory) if directory == self.hierarchy.mount()) {
+            return Ok(true);
+        }
+        let own = Netns::own()?.id();
+        // One that ended meanwhile is in none.
+        Ok(self.pids().into_iter().any(|pid| self.namespaces.id_of(pid).is_ok_and(|id| id != own)))
     }
 
     /// In words.
@@ -292,12 +388,30 @@ impl Watcher {
         self.probe.events_fd()
     }
 
+    /// State of the kernel side, for the exporter.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let programs = self.probe.programs();
+        let run = |program: &ProgramState| ProgramRun {
+            name: program.name.clone(),
+            run_time_ns: program.run_time_ns,
+            runs: program.runs,
+        };
+        Health {
+            probes: programs.iter().filter_map(|p| Some((p.name.clone(), p.attached?))).collect(),
+            programs: programs.iter().map(run).collect(),
+            slots: self.probe.capacity(),
+            slots_used: self.probe.used().count() as u64,
+        }
+    }
+
     /// What limits this run, in sentences.
     pub fn degradations(&mut self) -> Vec<String> {
         let mut sentences = self.probe.degradations().to_vec();
-        self.warnings.extend(self.probe.diagnostics());
+        for sentence in self.probe.diagnostics() {
+            self.warn(sentence);
+        }
         sentences.extend(self.warnings.iter().cloned());
-        sentences.dedup();
         sentences
     }
 

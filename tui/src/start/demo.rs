@@ -6,6 +6,8 @@ use anyhow::Result;
 
 use super::{front, policy, require_root, settings, shortest, ui};
 use crate::cli::Demo;
+use super::{front, policy, require_rights, settings, ui};
+use crate::cli::{Demo, Selector};
 use crate::dashboard::Banner;
 use crate::demo::{self, Script, Traffic};
 use crate::model::Model;
@@ -18,11 +20,12 @@ const MAX_CONNECTIONS: u32 = 256;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());
-    let watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS))?;
+    let watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS, &Selector::default()))?;
     let traffic = Traffic::spawn(Some(cgroup.path()))?;
     let unplugged = traffic.unpluggable();
     let front = front(args.output, args.output_file.as_deref(), |size| {
@@ -42,6 +45,7 @@ pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
     };
     let run_for = if script.is_none() { args.run_for } else { None };
     let plan = Plan { interval: INTERVAL, run_for, until_stalled: None };
+    let plan = Plan { interval: INTERVAL, run_for, until_stalled: false, survives_hangup: false };
     let companions = Companions { story: Some(Story::new(traffic, script)), ..Companions::default() };
     let model = Model::new(policy(args.thresholds));
     watch(signals, watcher, model, front, companions, &plan, None).await.map(|(ending, _, _)| ending)

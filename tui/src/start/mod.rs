@@ -4,6 +4,7 @@ mod act;
 mod check;
 mod demo;
 mod export;
+mod rights;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::{Cli, Mode, Output, ThresholdArgs};
+use crate::cli::{Cli, Mode, Output, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
+use crate::privileges;
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
 use crate::verdict::Policy;
 
@@ -68,12 +70,13 @@ fn on_terminal() -> bool {
     std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
-fn settings(thresholds: ThresholdArgs, max_connections: u32) -> Settings {
+fn settings(thresholds: ThresholdArgs, max_connections: u32, selector: &Selector) -> Settings {
     Settings {
         max_connections,
         stall_after: shortest(thresholds),
         min_streams: thresholds.min_streams,
         tls: thresholds.tls,
+        exclude: selector.exclude.clone(),
     }
 }
 
@@ -90,12 +93,22 @@ fn policy(thresholds: ThresholdArgs) -> Policy {
     }
 }
 
-/// Loading programs needs rights: say so before anything else.
-fn require_root() -> Result<()> {
-    if rustix::process::geteuid().is_root() {
+/// Loading and attaching programs needs rights: say so before anything else. Being root is not asked for: the unit in `deploy/`
+/// gives an ordinary user just these.
+fn require_rights() -> Result<()> {
+    let held = privileges::held()?.effective;
+    let has = |name: &str| held.iter().any(|capability| capability == name);
+    // CAP_SYS_ADMIN includes what was split from it (Linux 5.8).
+    let missing: Vec<&str> = ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]
+        .into_iter()
+        .filter(|name| !has(name) && (*name == "CAP_NET_ADMIN" || !has("CAP_SYS_ADMIN")))
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
     bail!(
-        "watching needs root, because it loads eBPF programs and looks at other processes' sockets: run it with sudo"
+        "watching needs root, or at least the capabilities {}, because it loads eBPF programs and looks at other processes' \
+         sockets: run it with sudo",
+        missing.join(", ")
     )
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
-use super::{act, front, policy, require_root, settings, ui};
+use super::{act, front, policy, require_rights, settings, ui};
 use crate::cli::Watch;
 use crate::model::Model;
 use crate::run::{Ending, Front, Plan, Signals, Watcher, watch};
@@ -19,13 +19,14 @@ use crate::target::{Child, Target};
 const OUTPUT_QUEUE: usize = 1024;
 
 pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsString]) -> Result<Ending> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     if !command.is_empty() {
         return run_command(signals, args, command, hierarchy).await;
     }
     let target = Target::resolve(&args.selector, &hierarchy)?;
-    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
     let companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     let watching = watcher.describe();
     let allowed = companions.resets.is_some();
@@ -40,6 +41,7 @@ pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsSt
 
 fn plan(args: &Watch) -> Plan {
     Plan { interval: args.interval, run_for: args.run_for, until_stalled: None }
+    Plan { interval: args.interval, run_for: args.run_for, until_stalled: false, survives_hangup: false }
 }
 
 /// Runs a command in a cgroup of its own, watched from its first packet.
@@ -51,7 +53,8 @@ async fn run_command(
 ) -> Result<Ending> {
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());
-    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut watcher =
+        Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
     let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     let name = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let allowed = companions.resets.is_some();

@@ -3,10 +3,12 @@
 pub mod cgroup;
 pub mod command;
 pub mod identity;
+pub mod names;
 pub mod process;
 pub mod resolve;
 
 pub use command::Child;
+pub use names::Names;
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,7 @@ pub enum Target {
     /// Processes by id.
     Processes(Vec<u32>),
     /// Processes by name, now and later.
-    Named(String),
+    Named(Names),
     /// Everything in a cgroup.
     Cgroup(PathBuf),
 }
@@ -60,7 +62,7 @@ impl Target {
     pub fn processes(&self) -> Option<Vec<u32>> {
         match self {
             Self::Processes(pids) => Some(pids.clone()),
-            Self::Named(comm) => Some(process::named(comm)),
+            Self::Named(names) => Some(process::named(names)),
             Self::Cgroup(_) => None,
         }
     }
@@ -102,7 +104,7 @@ impl Target {
                     .collect();
                 names.join(", ")
             }
-            Self::Named(comm) => format!("processes named {comm}"),
+            Self::Named(names) => format!("processes named {names}"),
             Self::Cgroup(path) => format!("cgroup {}", path.display()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::read_proc;
+use super::{Names, read_proc};
 
 /// True while the process exists (a zombie does not count: it has no sockets).
 #[must_use]
@@ -25,10 +25,10 @@ pub fn all() -> Vec<u32> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Every process with this name.
+/// Every process with one of these names.
 #[must_use]
-pub fn named(name: &str) -> Vec<u32> {
-    all().into_iter().filter(|&pid| comm(pid).is_some_and(|comm| comm == name)).collect()
+pub fn named(names: &Names) -> Vec<u32> {
+    all().into_iter().filter(|&pid| comm(pid).is_some_and(|comm| names.matches(&comm))).collect()
 }
 
 /// The processes of a cgroup and of the cgroups inside it.

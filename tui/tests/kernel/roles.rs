@@ -3,6 +3,7 @@
 
 mod caller;
 mod careless;
+mod churn;
 mod mixed;
 mod patient;
 mod quiet;
@@ -24,6 +25,8 @@ fn play() {
         "server" => server(arguments[0]),
         "caller" => caller::play(&arguments),
         "careless" => careless::play(&arguments),
+        "server" => server(),
+        "churn" => churn::play(&arguments),
         "mixed" => mixed::play(&arguments),
         "patient" => patient::play(&arguments),
         "quiet" => quiet::play(&arguments),

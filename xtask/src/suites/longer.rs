@@ -49,7 +49,11 @@ const SUITES: [Suite; 6] = [
         what: "idle, long poll, quiet stream: no flag in a long time",
         how: How::Ignored(&["quiet::"]),
     },
-    Suite { name: "soak", what: "hours of traffic: exact counts, no growth", how: How::Ignored(&["soak::"]) },
+    Suite {
+        name: "soak",
+        what: "the exporter under churn for eight minutes: no growth, no loss",
+        how: How::Ignored(&["soak::"]),
+    },
     Suite {
         name: "deploy",
         what: "the exporter under a real Prometheus and Alertmanager",

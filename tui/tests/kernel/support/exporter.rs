@@ -1,0 +1,167 @@
+//! `h2watch export` as a child process, and what it serves.
+
+use super::{tools, wait_until};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Long, because the first look at a program may have to read a debug build of 100 MB and more.
+const SOON: Duration = Duration::from_secs(60);
+
+/// A running exporter. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    child: Child,
+    address: SocketAddr,
+    /// What it has printed, with both outputs in one.
+    log: Arc<Mutex<String>>,
+}
+
+impl Exporter {
+    /// Starts it on a free port and waits until it listens: then it is attached.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_h2watch")), options)
+    }
+
+    /// Likewise, as an ordinary user with capabilities: `+bpf,+perfmon`.
+    pub(crate) fn start_as_user(capabilities: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(tools::program("setpriv"));
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
+        command.arg(env!("CARGO_BIN_EXE_h2watch"));
+        Self::spawn(command, options)
+    }
+
+    fn spawn(mut command: Command, options: &[&str]) -> Self {
+        tools::require_root();
+        let mut child = command
+            .args(["export", "--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("h2watch starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        follow(child.stdout.take().expect("piped"), &log);
+        follow(child.stderr.take().expect("piped"), &log);
+        let address = wait_until(SOON, "the exporter listens", || {
+            let text = log.lock().unwrap();
+            assert!(matches!(child.try_wait(), Ok(None)), "the exporter ended: {text}");
+            text.lines().find_map(|line| line.split_once("http://")?.1.parse().ok())
+        });
+        Self { child, address, log }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The exposition.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let mut stream = TcpStream::connect(self.address).expect("the exporter listens");
+        stream.set_read_timeout(Some(SOON)).expect("a socket");
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: h2watch\r\nConnection: close\r\n\r\n")
+            .expect("the exporter reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the exporter answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        Metrics(answer)
+    }
+
+    /// Waits until the sum of a metric's series with all of these labels is `wanted`.
+    pub(crate) fn wait_for(&self, name: &str, labels: &[&str], wanted: impl Fn(f64) -> bool) -> f64 {
+        let end = Instant::now() + SOON;
+        loop {
+            let metrics = self.metrics();
+            let sum = metrics.sum(name, labels);
+            if wanted(sum) {
+                return sum;
+            }
+            assert!(
+                Instant::now() < end,
+                "{name} {labels:?} is {sum} after {SOON:?}; log: {}\n{}",
+                self.log(),
+                metrics.0
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Names and permitted capabilities of its threads.
+    pub(crate) fn threads(&self) -> Vec<(String, u64)> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the exporter runs");
+        let read = |task: fs::DirEntry| {
+            let status = fs::read_to_string(task.path().join("status")).ok()?;
+            let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            Some((field("Name:")?.to_owned(), u64::from_str_radix(field("CapPrm:")?, 16).ok()?))
+        };
+        tasks.flatten().filter_map(read).collect()
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the exporter runs");
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok()).expect("VmRSS in kB") * 1024
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        super::watch::signal_process(self.pid(), signal);
+    }
+
+    /// Ends it as systemd would.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        wait_until(Duration::from_secs(10), "the exporter ends", || self.child.try_wait().expect("a child"))
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One scrape.
+#[derive(Debug)]
+pub(crate) struct Metrics(pub(crate) String);
+
+impl Metrics {
+    /// Sum of the series of a metric that have all of these labels, each as `name="value"`.
+    pub(crate) fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        self.values(name, labels).iter().sum()
+    }
+
+    /// Likewise, each by itself.
+    pub(crate) fn values(&self, name: &str, labels: &[&str]) -> Vec<f64> {
+        self.0
+            .lines()
+            .filter(|line| {
+                let rest = line.strip_prefix(name).unwrap_or_default();
+                rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect()
+    }
+}
+
+fn follow(source: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+}
