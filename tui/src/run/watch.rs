@@ -93,9 +93,9 @@ pub async fn watch(
         Ok(ending) => run.finish(started.elapsed()).await.map(|()| ending),
         Err(error) => Err(error),
     };
-    match ended {
+    let recorded = run.companions.end_recording();
+    match ended.and_then(|ending| recorded.map(|()| ending)) {
         Ok(ending) => Ok((ending, run.snapshot, run.front)),
-        // Whoever read the lines has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok((Ending::Own(Exit::Success), run.snapshot, run.front)),
         Err(error) => Err(error),
     }
@@ -108,7 +108,7 @@ impl Run {
             .map_err(io::Error::from)
             .context("polling the kernel's event ring")?;
         let alarm = Alarm::new()?;
-        let mut changes = self.look();
+        let mut changes = self.look()?;
         self.front.ready(&self.snapshot, &self.watcher.describe())?;
         self.companions.begin().await?;
         loop {
@@ -127,10 +127,10 @@ impl Run {
                 aside = self.companions.aside() => Woken::Aside(aside),
             };
             match woken {
-                Woken::Clock => changes = self.look(),
+                Woken::Clock => changes = self.look()?,
                 Woken::Ring => {
                     if self.drain() {
-                        changes = self.look();
+                        changes = self.look()?;
                     }
                 }
                 Woken::Key(None) => return Ok(Ending::Own(Exit::Success)),
@@ -194,8 +194,8 @@ impl Run {
         urgent
     }
 
-    /// Samples and judges.
-    fn look(&mut self) -> Vec<Change> {
+    /// Samples, judges, and writes down where that is asked for.
+    fn look(&mut self) -> Result<Vec<Change>> {
         self.drain();
         let selected = self.front.selected();
         let suspects = &self.suspects;
@@ -204,7 +204,10 @@ impl Run {
         snapshot.degradations = self.watcher.degradations();
         self.snapshot = snapshot;
         self.suspects = self.model.suspects().collect();
-        changes
+        if let Some(aside) = self.companions.record(&sample, self.model.stalled() > 0)? {
+            self.front.aside(&self.snapshot, aside)?;
+        }
+        Ok(changes)
     }
 
     /// Carries out what a key asks for; true to end.
@@ -271,7 +274,7 @@ impl Run {
     /// The last look, and the summary.
     async fn finish(&mut self, duration: Duration) -> Result<()> {
         self.companions.end_story().await;
-        let changes = self.look();
+        let changes = self.look()?;
         self.front.tick(&self.snapshot, &changes, true)?;
         self.companions.observe(&self.snapshot, &changes, true);
         for line in self.companions.last_lines(&self.snapshot) {
@@ -290,6 +293,7 @@ async fn ended(child: Option<&mut Child>) -> Result<u8> {
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+/// Whoever read the lines has seen enough.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

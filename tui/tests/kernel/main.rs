@@ -18,5 +18,6 @@ mod dashboard;
 mod errors;
 mod loss;
 mod quiet;
+mod record;
 mod stall;
 mod testrun;
