@@ -112,3 +112,47 @@ fn what_is_no_recording_or_a_damaged_one_is_refused() {
         &["damaged.h2w", "damaged at line"],
     );
 }
+
+/// A copy of the program where everybody may run it.
+fn copy_for_everybody(folder: &tempfile::TempDir) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = folder.path().join("h2watch");
+    std::fs::copy(env!("CARGO_BIN_EXE_h2watch"), &copy).unwrap();
+    copy
+}
+
+/// `h2watch` as somebody without rights: root takes on another identity, everybody else has none to give up.
+fn without_rights(program: &Path) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program).current_dir("/");
+    command
+}
+
+#[test]
+fn without_rights_the_demo_says_why_and_plays_its_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = copy_for_everybody(&folder);
+    let output = without_rights(&program).args(["demo", "--output", "json", "--for", "8s"]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert!(errors.contains("needs root") && errors.contains("recording"), "{errors}");
+    let lines = lines(&output);
+    assert!(lines.iter().all(|line| line["recording"].is_string()), "each line says it");
+    assert!(lines[0]["degradations"][0].as_str().unwrap().contains("needs root"));
+    assert_eq!(of(&lines, "stall").len(), 1);
+    assert_eq!(lines.last().unwrap()["type"], "summary");
+}
+
+#[test]
+fn a_recording_needs_no_rights() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = copy_for_everybody(&folder);
+    let path = file(&folder, "demo.h2w", RECORDING);
+    let output = without_rights(&program).arg("replay").arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("STALL"));
+}

@@ -25,6 +25,8 @@ pub enum Form {
 pub struct Lines {
     form: Form,
     to: BufWriter<To>,
+    /// Somebody else tells people what happens.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,13 @@ impl Lines {
                 File::create(path).with_context(|| format!("making the output file {}", path.display()))?,
             ),
         };
-        Ok(Self { form, to: BufWriter::new(to) })
+        Ok(Self { form, to: BufWriter::new(to), told: false })
+    }
+
+    /// People get the story's sentences instead of a line for each change: both say the same. Programs get what they always
+    /// get.
+    pub fn leave_changes_to_the_story(&mut self) {
+        self.told = self.form == Form::Table;
     }
 
     /// After this line nothing is missed.
@@ -81,6 +89,7 @@ impl Lines {
     /// # Errors
     /// As for `ready`.
     pub fn tick(&mut self, snapshot: &Snapshot, changes: &[Change], whole: bool) -> Result<()> {
+        let changes = if self.told { &[] } else { changes };
         for change in changes {
             let line = match self.form {
                 Form::Json => json::change(snapshot, change),
@@ -155,5 +164,28 @@ impl Lines {
         }
         self.to.flush()?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::Losses;
+
+    #[test]
+    fn people_get_the_story_and_programs_every_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let changes = [Change::Lost(Losses { ring_full: 2, ..Losses::default() })];
+        let written = |form, story: bool| {
+            let path = folder.path().join("lines");
+            let mut lines = Lines::open(form, Some(&path)).unwrap();
+            if story {
+                lines.leave_changes_to_the_story();
+            }
+            lines.tick(&Snapshot::default(), &changes, false).unwrap();
+            std::fs::read_to_string(path).unwrap().lines().count()
+        };
+        assert_eq!((written(Form::Table, false), written(Form::Table, true)), (1, 0));
+        assert_eq!((written(Form::Json, false), written(Form::Json, true)), (1, 1));
     }
 }
