@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::demo::Destination;
+use crate::record::Speed;
 use crate::reset::policy::{self, Budget};
 use crate::target::Names;
 use crate::tls::Depth;
@@ -31,7 +32,6 @@ pub struct Cli {
 
 /// Everything but watching.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
 pub enum Mode {
     /// Look once, for scripts: exit status 0 healthy, 1 stalled, 3 stalled with severity `warning` only, 2 could not tell.
     Check(Check),
@@ -41,6 +41,10 @@ pub enum Mode {
     Doctor(Doctor),
     /// Prometheus exporter: metrics, a page for people, and the connections as JSON.
     Export(Export),
+    /// Watch, and write down what is seen, without any payload: for a bug report, or to look at it later.
+    Record(Record),
+    /// Show a recording as if it happened now: no rights needed, no probe loaded.
+    Replay(Replay),
     /// The demo's client; started by `demo`.
     #[command(hide = true)]
     DemoTraffic { destinations: Vec<Destination> },
@@ -205,6 +209,48 @@ pub struct Demo {
     pub output_file: Option<PathBuf>,
 }
 
+/// Recording. Everything else is as for watching.
+#[derive(Args, Clone, Debug)]
+pub struct Record {
+    /// File to make; with `--incidents` one for each stall: `FILE-1.h2w`, `FILE-2.h2w` ... None is overwritten.
+    #[arg(value_name = "FILE")]
+    pub recording: PathBuf,
+    /// Replace addresses, process names, cgroups, containers and TLS server names by pseudonyms.
+    #[arg(long)]
+    pub anonymise: bool,
+    /// Record only stalls, with some time before and after each.
+    #[arg(long)]
+    pub incidents: bool,
+    /// Time kept from before a stall.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration, requires = "incidents")]
+    pub incident_before: Duration,
+    /// Time kept from after a stall.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration, requires = "incidents")]
+    pub incident_after: Duration,
+    #[command(flatten)]
+    pub watch: Watch,
+    /// Run this command in a cgroup of its own and record it from its first packet; its exit status is passed on.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Showing a recording.
+#[derive(Args, Clone, Debug)]
+pub struct Replay {
+    /// What `h2watch record` made.
+    #[arg(value_name = "FILE")]
+    pub recording: PathBuf,
+    /// `1`, `10x`, `0.5`, or `max`: everything at once [default: 1 on the dashboard, max for lines].
+    #[arg(long, value_name = "FACTOR|max")]
+    pub speed: Option<Speed>,
+    /// `auto`: the dashboard on a terminal, else one line for each event.
+    #[arg(long, value_enum, default_value_t = Output::Auto)]
+    pub output: Output,
+    /// Write lines to this file instead of standard output.
+    #[arg(short = 'o', value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+}
+
 /// The check-up.
 #[derive(Args, Clone, Debug)]
 pub struct Doctor {
@@ -308,6 +354,17 @@ mod tests {
         }
         let parsed = Cli::try_parse_from(["h2watch", "export", "--all", "--exclude", "postgres|redis.*"]);
         assert!(matches!(parsed.unwrap().mode, Some(Mode::Export(args)) if args.selector.exclude.is_some()));
+    fn a_recording_is_of_whatever_can_be_watched() {
+        let Some(Mode::Record(record)) =
+            Cli::try_parse_from(["h2watch", "record", "a.h2w", "--for", "10s", "--", "curl", "-o", "x"])
+                .unwrap()
+                .mode
+        else {
+            panic!("not a recording")
+        };
+        assert_eq!((record.recording, record.command.len()), ("a.h2w".into(), 3));
+        assert!(Cli::try_parse_from(["h2watch", "record", "a.h2w", "--incident-before", "5s"]).is_err());
+        assert!(Cli::try_parse_from(["h2watch", "record"]).is_err());
     }
 
     #[test]

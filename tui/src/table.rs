@@ -80,7 +80,8 @@ pub fn summary(snapshot: &Snapshot, duration: Duration) -> String {
 
 /// Time, event, text: in columns, so that `grep` and eyes find them.
 fn line(snapshot: &Snapshot, event: &str, text: &str) -> String {
-    format!("{}Z  {event:<7}  {text}", time_of_day(snapshot.unix_ns, true))
+    let recorded = if snapshot.recording.is_some() { "RECORDING " } else { "" };
+    format!("{recorded}{}Z  {event:<7}  {text}", time_of_day(snapshot.unix_ns, true))
 }
 
 fn who(connection: &Connection) -> String {

@@ -1,6 +1,6 @@
 //! What a key means. A key changes the state of the screen, or asks the run loop for an effect; it does nothing itself.
 
-use super::state::{Message, Overlay, Screen, UiState, find};
+use super::state::{Banner, Message, Overlay, Screen, UiState, find};
 use super::view;
 use crate::model::sample::Cookie;
 use crate::model::snapshot::Snapshot;
@@ -87,7 +87,7 @@ impl UiState {
     fn command(&mut self, key: KeyEvent, snapshot: &Snapshot) -> Vec<Effect> {
         match key.code {
             KeyCode::Char('q') => return vec![Effect::Quit],
-            KeyCode::Char('u') if matches!(self.banner, super::Banner::Demo { .. }) => {
+            KeyCode::Char('u') if matches!(self.banner, Banner::Demo { .. }) => {
                 return vec![Effect::Unplug];
             }
             KeyCode::Char('?') => self.overlay = Overlay::Help,
@@ -119,12 +119,15 @@ impl UiState {
 
     fn ask_reset(&mut self, snapshot: &Snapshot) {
         let Some(id) = self.selected_id(snapshot) else { return };
-        if self.reset_allowed {
-            self.overlay = Overlay::ConfirmReset(id);
-        } else {
-            let text = "resets are off: start h2watch with --reset=confirm to allow them".to_owned();
-            self.message = Some(Message { text, bad: true });
-        }
+        let text = match self.banner {
+            Banner::Recording(_) => "this is a recording: there is nothing to reset",
+            _ if self.reset_allowed => {
+                self.overlay = Overlay::ConfirmReset(id);
+                return;
+            }
+            _ => "resets are off: start h2watch with --reset=confirm to allow them",
+        };
+        self.message = Some(Message { text: text.to_owned(), bad: true });
     }
 
     fn move_selection(&mut self, key: KeyEvent, snapshot: &Snapshot) {

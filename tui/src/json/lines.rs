@@ -14,23 +14,26 @@ pub(super) const SCHEMA: u32 = 1;
 
 /// What every line begins with.
 #[derive(Serialize)]
-struct Head {
+struct Head<'a> {
     schema: u32,
     #[serde(rename = "type")]
     kind: &'static str,
     time: String,
+    /// Nobody shall take a recording for live.
+    recording: Option<&'a str>,
 }
 
-impl Head {
-    fn new(kind: &'static str, snapshot: &Snapshot) -> Self {
-        Self { schema: SCHEMA, kind, time: rfc3339(snapshot.unix_ns) }
+impl<'a> Head<'a> {
+    fn new(kind: &'static str, snapshot: &'a Snapshot) -> Self {
+        let recording = snapshot.recording.as_deref();
+        Self { schema: SCHEMA, kind, time: rfc3339(snapshot.unix_ns), recording }
     }
 }
 
 #[derive(Serialize)]
 pub(super) struct Ready<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     watching: &'a str,
     version: &'static str,
     degradations: &'a [String],
@@ -51,12 +54,16 @@ impl<'a> Ready<'a> {
 #[derive(Serialize)]
 pub(super) struct Event<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     connection: Connection<'a>,
 }
 
 impl<'a> Event<'a> {
-    pub(super) fn new(kind: &'static str, snapshot: &Snapshot, connection: &'a snapshot::Connection) -> Self {
+    pub(super) fn new(
+        kind: &'static str,
+        snapshot: &'a Snapshot,
+        connection: &'a snapshot::Connection,
+    ) -> Self {
         Self { head: Head::new(kind, snapshot), connection: Connection::new(connection, snapshot.now_ns) }
     }
 }
@@ -64,14 +71,18 @@ impl<'a> Event<'a> {
 #[derive(Serialize)]
 pub(super) struct Recover<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     /// For how long it had been stalled.
     stalled_for_ms: u64,
     connection: Connection<'a>,
 }
 
 impl<'a> Recover<'a> {
-    pub(super) fn new(snapshot: &Snapshot, connection: &'a snapshot::Connection, stalled_ns: Nanos) -> Self {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        connection: &'a snapshot::Connection,
+        stalled_ns: Nanos,
+    ) -> Self {
         Self {
             head: Head::new("recover", snapshot),
             stalled_for_ms: ms(stalled_ns),
@@ -83,7 +94,7 @@ impl<'a> Recover<'a> {
 #[derive(Serialize)]
 pub(super) struct Reset<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     mode: &'a str,
     result: &'a str,
     reason: &'a str,
@@ -95,7 +106,7 @@ pub(super) struct Reset<'a> {
 }
 
 impl<'a> Reset<'a> {
-    pub(super) fn new(snapshot: &Snapshot, reset: &super::Reset<'a>) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, reset: &super::Reset<'a>) -> Self {
         Self {
             head: Head::new("reset", snapshot),
             mode: reset.mode,
@@ -111,14 +122,14 @@ impl<'a> Reset<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct Loss {
+pub(super) struct Loss<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     losses: Losses,
 }
 
-impl Loss {
-    pub(super) fn new(snapshot: &Snapshot, losses: &sample::Losses) -> Self {
+impl<'a> Loss<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, losses: &sample::Losses) -> Self {
         Self { head: Head::new("loss", snapshot), losses: Losses::new(losses) }
     }
 }
@@ -126,12 +137,12 @@ impl Loss {
 #[derive(Serialize)]
 pub(super) struct Process<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     process: process::Process<'a>,
 }
 
 impl<'a> Process<'a> {
-    pub(super) fn new(snapshot: &Snapshot, process: &'a sample::Process) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, process: &'a sample::Process) -> Self {
         Self { head: Head::new("process", snapshot), process: process::Process::new(process) }
     }
 }
@@ -140,7 +151,7 @@ impl<'a> Process<'a> {
 #[derive(Serialize)]
 pub(super) struct Whole<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     connections: Vec<Connection<'a>>,
     processes: Vec<process::Process<'a>>,
     totals: Totals,
@@ -168,7 +179,7 @@ impl<'a> Whole<'a> {
 #[derive(Serialize)]
 pub(super) struct Summary<'a> {
     #[serde(flatten)]
-    head: Head,
+    head: Head<'a>,
     duration_ms: u64,
     connections_open: usize,
     connections_stalled: usize,

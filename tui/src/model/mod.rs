@@ -82,6 +82,7 @@ impl Model {
             processes: sample.processes.clone(),
             totals: self.totals,
             degradations: Vec::new(),
+            recording: None,
         };
         (snapshot, changes.into_iter().map(|(_, change)| change).collect())
     }

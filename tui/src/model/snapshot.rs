@@ -2,6 +2,7 @@
 
 use super::sample::{Losses, Nanos, Process, Reading};
 use crate::verdict::Verdict;
+use std::sync::Arc;
 
 /// Everything that is known at one moment, judged.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Snapshot {
     pub totals: Totals,
     /// What limits this run, one sentence each ("this kernel has no bpf_loop: ...").
     pub degradations: Vec<String>,
+    /// Name of the recording that this comes from; `None`: it is live.
+    pub recording: Option<Arc<str>>,
 }
 
 /// One connection with its verdict.

@@ -1,4 +1,4 @@
-//! What goes along with a run besides its output: resets, commands on incidents, the exporter, the demo.
+//! What goes along with a run besides its output: resets, commands on incidents, the exporter, a recording, the demo.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,13 +7,13 @@ use anyhow::Result;
 use tokio::sync::mpsc;
 
 use super::resets::{Live, Resets};
-use super::{Story, Watcher};
+use super::{Recorder, Story, Watcher};
 use crate::exit::Exit;
 use crate::export::{Exporter, Feed, ResetResult};
 use crate::hooks::{Event, Failure, Hooks};
 use crate::json;
 use crate::model::Model;
-use crate::model::sample::{Cookie, Nanos};
+use crate::model::sample::{Cookie, Nanos, Sample};
 use crate::model::snapshot::{Change, Snapshot};
 use crate::reset::{Action, Report};
 use crate::verdict::Cause;
@@ -29,6 +29,7 @@ pub struct Companions {
     pub exporter: Option<Feed>,
     pub health_reported_at: Option<Instant>,
     pub story: Option<Story>,
+    pub recorder: Option<Recorder>,
     /// Lines that the COMMAND prints under the dashboard.
     pub output: Option<mpsc::Receiver<String>>,
 }
@@ -102,6 +103,15 @@ impl Companions {
             self.health_reported_at = Some(Instant::now());
             feed.exporter().set_health(watcher.health());
         }
+    /// Writes a sample down. What went wrong without ending the run is returned.
+    pub(super) fn record(&mut self, sample: &Sample, stalled: bool) -> Result<Option<Aside>> {
+        let Some(recorder) = &mut self.recorder else { return Ok(None) };
+        Ok(recorder.sample(sample, stalled)?.map(Aside::Failure))
+    }
+
+    /// Ends the recording, however the run ended.
+    pub(super) fn end_recording(&mut self) -> Result<()> {
+        self.recorder.as_mut().map_or(Ok(()), Recorder::finish)
     }
 
     /// Plays the demo on.
@@ -164,7 +174,7 @@ impl Companions {
 /// A line besides the connections.
 #[derive(Debug)]
 pub(super) enum Aside {
-    /// A command of `--on-stall` or `--on-recover` failed.
+    /// A command of `--on-stall` or `--on-recover` failed, or an incident could not be recorded.
     Failure(String),
     /// The COMMAND printed this.
     Output(String),

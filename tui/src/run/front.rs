@@ -164,6 +164,19 @@ impl Front {
         Ok(effects)
     }
 
+    /// True while a person keeps the screen from changing.
+    pub(super) fn paused(&self) -> bool {
+        matches!(self, Self::Screen(screen) if screen.ui.paused())
+    }
+
+    /// Says something on the screen; false where there is none.
+    pub(super) fn note(&mut self, snapshot: &Snapshot, message: Message) -> Result<bool> {
+        let Self::Screen(screen) = self else { return Ok(false) };
+        screen.ui.message = Some(message);
+        screen.show(snapshot)?;
+        Ok(true)
+    }
+
     /// The connection that a person looks at.
     pub(super) fn selected(&self) -> Option<Cookie> {
         match self {

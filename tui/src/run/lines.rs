@@ -27,6 +27,8 @@ pub struct Lines {
     to: BufWriter<To>,
     /// A log of a service: incidents only, and nobody has to read it.
     service: bool,
+    /// Somebody else tells people what happens.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,13 @@ impl Lines {
     #[must_use]
     pub fn log() -> Self {
         Self { form: Form::Table, to: BufWriter::new(To::Stdout(io::stdout())), service: true }
+        Ok(Self { form, to: BufWriter::new(to), told: false })
+    }
+
+    /// People get the story's sentences instead of a line for each change: both say the same. Programs get what they always
+    /// get.
+    pub fn leave_changes_to_the_story(&mut self) {
+        self.told = self.form == Form::Table;
     }
 
     /// After this line nothing is missed.
@@ -93,6 +102,7 @@ impl Lines {
     /// # Errors
     /// As for `ready`.
     pub fn tick(&mut self, snapshot: &Snapshot, changes: &[Change], whole: bool) -> Result<()> {
+        let changes = if self.told { &[] } else { changes };
         for change in changes {
             if self.service && !is_incident(change) {
                 continue;
@@ -186,5 +196,28 @@ fn is_incident(change: &Change) -> bool {
         Change::Stalled(_) | Change::Sharpened(_) | Change::Recovered { .. } => true,
         Change::Closed(connection) => connection.stalled_since_ns.is_some(),
         Change::Opened(_) | Change::Lost(_) | Change::Process(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample::Losses;
+
+    #[test]
+    fn people_get_the_story_and_programs_every_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let changes = [Change::Lost(Losses { ring_full: 2, ..Losses::default() })];
+        let written = |form, story: bool| {
+            let path = folder.path().join("lines");
+            let mut lines = Lines::open(form, Some(&path)).unwrap();
+            if story {
+                lines.leave_changes_to_the_story();
+            }
+            lines.tick(&Snapshot::default(), &changes, false).unwrap();
+            std::fs::read_to_string(path).unwrap().lines().count()
+        };
+        assert_eq!((written(Form::Table, false), written(Form::Table, true)), (1, 0));
+        assert_eq!((written(Form::Json, false), written(Form::Json, true)), (1, 1));
     }
 }

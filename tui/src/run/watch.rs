@@ -101,6 +101,12 @@ pub async fn watch(
         Err(error) => Err(error),
     };
     ended.map(|ending| (ending, run.snapshot, run.front))
+    let recorded = run.companions.end_recording();
+    match ended.and_then(|ending| recorded.map(|()| ending)) {
+        Ok(ending) => Ok((ending, run.snapshot, run.front)),
+        Err(error) if is_broken_pipe(&error) => Ok((Ending::Own(Exit::Success), run.snapshot, run.front)),
+        Err(error) => Err(error),
+    }
 }
 
 impl Run {
@@ -110,7 +116,7 @@ impl Run {
             .map_err(io::Error::from)
             .context("polling the kernel's event ring")?;
         let alarm = Alarm::new()?;
-        let mut changes = self.look();
+        let mut changes = self.look()?;
         self.front.ready(&self.snapshot, &self.watcher.describe())?;
         self.companions.begin().await?;
         loop {
@@ -129,10 +135,10 @@ impl Run {
                 aside = self.companions.aside() => Woken::Aside(aside),
             };
             match woken {
-                Woken::Clock => changes = self.look(),
+                Woken::Clock => changes = self.look()?,
                 Woken::Ring => {
                     if self.drain() {
-                        changes = self.look();
+                        changes = self.look()?;
                     }
                 }
                 Woken::Key(None) => return Ok(Ending::Own(Exit::Success)),
@@ -199,8 +205,8 @@ impl Run {
         urgent
     }
 
-    /// Samples and judges.
-    fn look(&mut self) -> Vec<Change> {
+    /// Samples, judges, and writes down where that is asked for.
+    fn look(&mut self) -> Result<Vec<Change>> {
         self.drain();
         let selected = self.front.selected();
         let suspects = &self.suspects;
@@ -209,7 +215,10 @@ impl Run {
         snapshot.degradations = self.watcher.degradations();
         self.snapshot = Arc::new(snapshot);
         self.suspects = self.model.suspects().collect();
-        changes
+        if let Some(aside) = self.companions.record(&sample, self.model.stalled() > 0)? {
+            self.front.aside(&self.snapshot, aside)?;
+        }
+        Ok(changes)
     }
 
     /// Carries out what a key asks for; true to end.
@@ -276,7 +285,7 @@ impl Run {
     /// The last look, and the summary.
     async fn finish(&mut self, duration: Duration) -> Result<()> {
         self.companions.end_story().await;
-        let changes = self.look();
+        let changes = self.look()?;
         self.front.tick(&self.snapshot, &changes, true)?;
         self.companions.observe(&self.snapshot, &changes, true);
         for line in self.companions.last_lines(&self.snapshot) {
@@ -293,4 +302,9 @@ async fn ended(child: Option<&mut Child>) -> Result<u8> {
         Some(child) => child.wait().await.map(shell_code),
         None => std::future::pending().await,
     }
+}
+
+/// Whoever read the lines has seen enough.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -5,6 +5,8 @@ mod check;
 mod demo;
 mod export;
 mod rights;
+mod record;
+mod replay;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -32,10 +34,12 @@ pub fn start(cli: Cli) -> Result<Ending> {
     let ending = runtime.block_on(async move {
         let signals = Signals::register()?;
         match cli.mode {
-            None => watch::watch_target(signals, &cli.watch, &cli.command).await,
+            None => watch::watch_target(signals, &cli.watch, &cli.command, None).await,
+            Some(Mode::Record(args)) => record::record(signals, &args).await,
             Some(Mode::Check(args)) => check::check_target(signals, &args).await,
             Some(Mode::Demo(args)) => demo::play(signals, &args).await,
             Some(Mode::Export(args)) => export::export(signals, &args).await,
+            Some(Mode::Replay(args)) => replay::replay_file(signals, &args).await,
             Some(Mode::Doctor(args)) => crate::doctor::examine(&args),
             Some(Mode::DemoTraffic { .. }) => bail!("the demo's client runs by itself"),
         }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::{act, front, policy, require_rights, settings, ui};
 use crate::cli::Watch;
 use crate::model::Model;
-use crate::run::{Ending, Front, Plan, Signals, Watcher, watch};
+use crate::run::{Ending, Front, Plan, Recorder, Signals, Watcher, watch};
 use crate::target::cgroup::{Hierarchy, OwnCgroup};
 use crate::target::command::ChildOutput;
 use crate::target::{Child, Target};
@@ -20,14 +20,27 @@ const OUTPUT_QUEUE: usize = 1024;
 
 pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsString]) -> Result<Ending> {
     require_rights()?;
+/// Makes the recorder of a watch that is about to begin, when nothing else can fail any more.
+pub(super) type MakeRecorder<'a> = &'a dyn Fn() -> Result<Recorder>;
+
+pub(super) async fn watch_target(
+    signals: Signals,
+    args: &Watch,
+    command: &[OsString],
+    recorder: Option<MakeRecorder<'_>>,
+) -> Result<Ending> {
+    require_root()?;
     let hierarchy = Hierarchy::find_mount()?;
     if !command.is_empty() {
-        return run_command(signals, args, command, hierarchy).await;
+        return run_command(signals, args, command, hierarchy, recorder).await;
     }
     let target = Target::resolve(&args.selector, &hierarchy)?;
     let mut watcher =
         Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
     let companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
+    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
+    let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
+    companions.recorder = recorder.map(|make| make()).transpose()?;
     let watching = watcher.describe();
     let allowed = companions.resets.is_some();
     let front = front(args.output, args.output_file.as_deref(), |size| {
@@ -50,12 +63,14 @@ async fn run_command(
     args: &Watch,
     command: &[OsString],
     hierarchy: Hierarchy,
+    recorder: Option<MakeRecorder<'_>>,
 ) -> Result<Ending> {
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());
     let mut watcher =
         Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
     let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
+    companions.recorder = recorder.map(|make| make()).transpose()?;
     let name = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let allowed = companions.resets.is_some();
     let front = front(args.output, args.output_file.as_deref(), |size| {

@@ -22,6 +22,7 @@ mod exporter;
 mod loss;
 mod quiet;
 mod soak;
+mod record;
 mod stall;
 mod testrun;
 mod tls;

@@ -293,6 +293,7 @@ pub(crate) fn snapshot(connections: Vec<Connection>) -> Snapshot {
             ..Totals::default()
         },
         degradations: Vec::new(),
+        recording: None,
     }
 }
 

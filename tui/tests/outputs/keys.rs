@@ -151,6 +151,16 @@ fn pause_toggles_and_only_the_demo_can_be_unplugged() {
 }
 
 #[test]
+fn nothing_is_reset_in_a_recording() {
+    let (mut ui, all) = (ui((80, 24)), of(&[1]));
+    ui.banner = Banner::Recording("x".into());
+    ui.reset_allowed = true;
+    assert_eq!(press(&mut ui, "ry", &all), []);
+    press(&mut ui, "r", &all);
+    assert!(ui.message.as_ref().is_some_and(|message| message.text.contains("recording")));
+}
+
+#[test]
 fn a_key_clears_the_message() {
     let (mut ui, all) = (ui((80, 24)), of(&[1]));
     press(&mut ui, "r", &all);

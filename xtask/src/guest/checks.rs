@@ -43,7 +43,8 @@ fn doctor() -> Result<String> {
 fn demo() -> Result<String> {
     let arguments = ["demo", "--output", "json", "--for", "30s", "--unplug-after", "5s"];
     let mut watch = Watch::start(Command::new(H2WATCH).args(arguments), true)?;
-    watch.wait_for("ready", LIMIT, |_| true)?;
+    let ready = watch.wait_for("ready", LIMIT, |_| true)?;
+    ensure!(ready["recording"].is_null(), "only its recording was played: {}", ready["degradations"]);
     watch.wait_for("open", LIMIT, |_| true)?;
     let stall = watch.wait_for("stall", LIMIT, |_| true)?;
     watch.wait_for("recover", LIMIT, |_| true)?;
