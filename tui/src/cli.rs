@@ -26,7 +26,7 @@ pub struct Cli {
     #[command(flatten)]
     pub watch: Watch,
     /// Run this command in a cgroup of its own and watch it from its first packet; its exit status is passed on.
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "selector")]
     pub command: Vec<OsString>,
 }
 
@@ -230,7 +230,7 @@ pub struct Record {
     #[command(flatten)]
     pub watch: Watch,
     /// Run this command in a cgroup of its own and record it from its first packet; its exit status is passed on.
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "selector")]
     pub command: Vec<OsString>,
 }
 
@@ -344,6 +344,9 @@ mod tests {
         let fixed = StallAfter::Fixed(Duration::from_millis(1500));
         assert_eq!(stall_after(&["h2watch", "--stall-after", "1s 500ms"]).unwrap(), fixed);
         assert!(stall_after(&["h2watch", "--stall-after", "soon"]).is_err());
+    }
+
+    #[test]
     fn a_bad_regular_expression_is_an_error_of_its_option() {
         for option in ["--comm", "--exclude"] {
             let error = Cli::try_parse_from(["h2watch", "--all", option, "worker("]).unwrap_err().to_string();
@@ -354,6 +357,9 @@ mod tests {
         }
         let parsed = Cli::try_parse_from(["h2watch", "export", "--all", "--exclude", "postgres|redis.*"]);
         assert!(matches!(parsed.unwrap().mode, Some(Mode::Export(args)) if args.selector.exclude.is_some()));
+    }
+
+    #[test]
     fn a_recording_is_of_whatever_can_be_watched() {
         let Some(Mode::Record(record)) =
             Cli::try_parse_from(["h2watch", "record", "a.h2w", "--for", "10s", "--", "curl", "-o", "x"])

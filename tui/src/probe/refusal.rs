@@ -22,6 +22,7 @@ pub(super) fn brief(_name: &str, error: &ProgramError) -> String {
                     !line.is_empty()
                         && !line.starts_with("processed ")
                         && !line.starts_with("verification time")
+                        && !line.starts_with("stack depth")
                 })
                 .unwrap_or_default();
             format!("{io_error}; {telling}")

@@ -12,10 +12,9 @@ use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
 use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL, ObjectKey};
 
-use super::attach::{Probe, program, refused};
-use crate::model::sample::Library;
 use super::attach::{Probe, program};
 use super::refusal::refused;
+use crate::model::sample::Library;
 use crate::tls::libraries::Identity;
 use crate::tls::{Coverage, ProbePoint};
 

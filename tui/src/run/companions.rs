@@ -103,6 +103,8 @@ impl Companions {
             self.health_reported_at = Some(Instant::now());
             feed.exporter().set_health(watcher.health());
         }
+    }
+
     /// Writes a sample down. What went wrong without ending the run is returned.
     pub(super) fn record(&mut self, sample: &Sample, stalled: bool) -> Result<Option<Aside>> {
         let Some(recorder) = &mut self.recorder else { return Ok(None) };

@@ -68,15 +68,14 @@ impl Lines {
                 File::create(path).with_context(|| format!("making the output file {}", path.display()))?,
             ),
         };
-        Ok(Self { form, to: BufWriter::new(to), service: false })
+        Ok(Self { form, to: BufWriter::new(to), service: false, told: false })
     }
 
     /// The log of a service on standard output: a line for each stall, recovery and decision, and no end when whoever read it
     /// goes away (a closed terminal, a pipe).
     #[must_use]
     pub fn log() -> Self {
-        Self { form: Form::Table, to: BufWriter::new(To::Stdout(io::stdout())), service: true }
-        Ok(Self { form, to: BufWriter::new(to), told: false })
+        Self { form: Form::Table, to: BufWriter::new(To::Stdout(io::stdout())), service: true, told: false }
     }
 
     /// People get the story's sentences instead of a line for each change: both say the same. Programs get what they always

@@ -34,8 +34,6 @@ pub struct Plan {
     pub run_for: Option<Duration>,
     /// End at the first stall that is as severe as this.
     pub until_stalled: Option<Severity>,
-    /// End at the first stall.
-    pub until_stalled: bool,
     /// A service: SIGHUP, which a service gets when somebody wants it to read its configuration again, or when a terminal that
     /// it does not need goes away, is no reason to end.
     pub survives_hangup: bool,
@@ -96,21 +94,27 @@ pub async fn watch(
         due_ns: now_ns,
     };
     let started = Instant::now();
-    let ended = match run.until_end(plan, child, started).await {
+    let mut child = child;
+    let ended = run.until_end(plan, &mut child, started).await;
+    // However it ended: a COMMAND does not outlive the run that was made for it.
+    if let Some(child) = &mut child {
+        child.end().await;
+    }
+    let ended = match ended {
         Ok(ending) => run.finish(started.elapsed()).await.map(|()| ending),
         Err(error) => Err(error),
     };
-    ended.map(|ending| (ending, run.snapshot, run.front))
     let recorded = run.companions.end_recording();
-    match ended.and_then(|ending| recorded.map(|()| ending)) {
-        Ok(ending) => Ok((ending, run.snapshot, run.front)),
-        Err(error) if is_broken_pipe(&error) => Ok((Ending::Own(Exit::Success), run.snapshot, run.front)),
-        Err(error) => Err(error),
-    }
+    ended.and_then(|ending| recorded.map(|()| (ending, run.snapshot, run.front)))
 }
 
 impl Run {
-    async fn until_end(&mut self, plan: &Plan, mut child: Option<Child>, started: Instant) -> Result<Ending> {
+    async fn until_end(
+        &mut self,
+        plan: &Plan,
+        child: &mut Option<Child>,
+        started: Instant,
+    ) -> Result<Ending> {
         // SAFETY: an OwnedFd always gives the same descriptor, and closes it only when dropped.
         let ring = unsafe { AsyncFd::register(self.watcher.events_fd()?) }
             .map_err(io::Error::from)
@@ -144,12 +148,12 @@ impl Run {
                 Woken::Key(None) => return Ok(Ending::Own(Exit::Success)),
                 Woken::Key(Some(input)) => {
                     if self.act(input)? {
-                        return Ok(self.quit(&mut child).await);
+                        return Ok(quit(child).await);
                     }
                 }
                 Woken::ChildEnded(code) => return Ok(Ending::Command(code)),
                 Woken::Aside(aside) => self.front.aside(&self.snapshot, aside)?,
-                Woken::Signal(signal) => match &child {
+                Woken::Signal(signal) => match &*child {
                     // The command decides what a signal means; h2watch ends when it does.
                     Some(child) => child.signal(signal),
                     None if plan.survives_hangup && signal == Signal::HUP => {}
@@ -242,13 +246,6 @@ impl Run {
         Ok(false)
     }
 
-    /// The person at the dashboard ends it; a command that runs is asked to end too.
-    async fn quit(&mut self, child: &mut Option<Child>) -> Ending {
-        let Some(child) = child else { return Ending::Own(Exit::Success) };
-        child.signal(Signal::TERM);
-        child.wait().await.map_or(Ending::Own(Exit::Success), |status| Ending::Command(shell_code(status)))
-    }
-
     /// Keeps up with processes that come and go.
     fn follow(&mut self) {
         if self.followed_at.elapsed() < FOLLOW_EVERY {
@@ -307,4 +304,10 @@ async fn ended(child: Option<&mut Child>) -> Result<u8> {
 /// Whoever read the lines has seen enough.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The person at the dashboard ends it, and with it a command that runs.
+async fn quit(child: &mut Option<Child>) -> Ending {
+    let Some(child) = child else { return Ending::Own(Exit::Success) };
+    child.end().await.map_or(Ending::Own(Exit::Success), |status| Ending::Command(shell_code(status)))
 }

@@ -9,12 +9,9 @@ use anyhow::Result;
 
 use super::clock;
 use super::coverage::Coverages;
-use crate::diag::{Namespaces, open_clients};
-use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
-use crate::probe::{Notice, Object, Probe, Scope, Setup, SlotId};
 use crate::diag::{Namespaces, Netns, Socket, open_clients};
 use crate::export::{Health, ProgramRun};
-use crate::model::sample::{Cookie, Owner, Reading, Sample};
+use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
@@ -155,14 +152,6 @@ impl Watcher {
             if self.probe.remembers(client.socket.cookie) {
                 continue;
             }
-            if let Some(slot) = self.probe.seed(&client.socket, pid, now_ns) {
-                let socket = &client.socket;
-                let facts = self.namespaces.facts(pid, socket.cookie, socket.local, socket.remote);
-                if matches!(facts, Ok(None)) {
-                    // It was closed after it was listed: nobody would ever tell its end.
-                    self.probe.free(slot);
-                    continue;
-                }
             if self.probe.seed(&client.socket, pid, now_ns).is_some() {
                 self.seeded.push((pid, client.socket));
             }

@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{policy, require_root, settings, shortest};
-use crate::cli::{Check, Output, ThresholdArgs};
-use crate::exit::Exit;
-use super::{policy, require_rights, settings};
+use super::{policy, require_rights, settings, shortest, without_history};
 use crate::cli::{Check, Output};
+use crate::exit::Exit;
 use crate::model::Model;
 use crate::model::snapshot::Snapshot;
 use crate::run::{Companions, Ending, Form, Front, Lines, Plan, Signals, Watcher, watch};
 use crate::target::Target;
 use crate::target::cgroup::Hierarchy;
-use crate::verdict::{Severity, StallAfter, Thresholds};
+use crate::verdict::Severity;
 
 /// Enough for what a check looks at; a process with more is watched in part, and the losses say so.
 const MAX_CONNECTIONS: u32 = 8192;
@@ -24,39 +22,19 @@ pub(super) async fn check_target(signals: Signals, args: &Check) -> Result<Endin
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
     let thresholds = without_history(args.thresholds);
-    let watcher = Watcher::start(target, hierarchy, &settings(thresholds, MAX_CONNECTIONS))?;
+    let watcher = Watcher::start(target, hierarchy, &settings(thresholds, MAX_CONNECTIONS, &args.selector))?;
     // A stall that exists is found within the threshold, plus a moment for the first sample.
     let run_for = args.run_for.unwrap_or(shortest(thresholds) + Duration::from_secs(1));
     // Nothing is worse than this one: there is no reason to look longer.
     let until_stalled = Some(Severity::Critical);
-    let plan = Plan { interval: Duration::from_millis(100), run_for: Some(run_for), until_stalled };
+    let interval = Duration::from_millis(100);
+    let plan = Plan { interval, run_for: Some(run_for), until_stalled, survives_hangup: false };
     let model = Model::new(policy(thresholds));
     let (_, snapshot, _) =
-    let watcher =
-        Watcher::start(target, hierarchy, &settings(args.thresholds, MAX_CONNECTIONS, &args.selector))?;
-    // A stall that exists is found within the threshold, plus a moment for the first sample.
-    let run_for = args.run_for.unwrap_or(args.thresholds.stall_after + Duration::from_secs(1));
-    let plan = Plan {
-        interval: Duration::from_millis(100),
-        run_for: Some(run_for),
-        until_stalled: true,
-        survives_hangup: false,
-    };
-    let model = Model::new(policy(args.thresholds));
-    let (ending, snapshot, _) =
         watch(signals, watcher, model, Front::Quiet, Companions::default(), &plan, None).await?;
     let form = if args.output == Output::Json { Form::Json } else { Form::Table };
     Lines::open(form, None)?.whole(&snapshot, run_for)?;
     Ok(Ending::Own(status(&snapshot, args.min_severity.into())))
-}
-
-/// One look has no history that `auto` could judge by.
-fn without_history(thresholds: ThresholdArgs) -> ThresholdArgs {
-    let stall_after = match thresholds.stall_after {
-        StallAfter::Auto => StallAfter::Fixed(Thresholds::default().stall_after),
-        fixed @ StallAfter::Fixed(_) => fixed,
-    };
-    ThresholdArgs { stall_after, ..thresholds }
 }
 
 /// The exit status tells the worst of what is found, where it is bad enough for the one who asks.
@@ -72,8 +50,10 @@ fn status(snapshot: &Snapshot, least: Severity) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ThresholdArgs;
     use crate::model::snapshot::Connection;
     use crate::model::staged::Staged;
+    use crate::verdict::StallAfter;
     use crate::verdict::{Cause, State, Verdict, rules};
 
     fn of(causes: &[Option<Cause>]) -> Snapshot {

@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{front, policy, require_root, settings, shortest, ui};
 use super::replay::recorded_front;
-use super::{front, policy, require_root, settings, ui};
-use crate::cli::Demo;
-use super::{front, policy, require_rights, settings, ui};
+use super::{front, policy, require_rights, settings, shortest, ui, without_history};
 use crate::cli::{Demo, Selector};
 use crate::dashboard::Banner;
 use crate::demo::{self, Script, Traffic};
@@ -24,7 +21,8 @@ const MAX_CONNECTIONS: u32 = 256;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 pub(super) async fn play(signals: Signals, args: &Demo) -> Result<Ending> {
-    require_rights()?;
+    // A demo is too short to learn from what is normal.
+    let args = &Demo { thresholds: without_history(args.thresholds), ..args.clone() };
     match prepare(args) {
         Ok(stage) => play_live(signals, args, stage).await,
         Err(reason) => play_recording(signals, args, &reason).await,
@@ -41,7 +39,7 @@ struct Stage {
 
 /// Everything that rights or kernel may forbid.
 fn prepare(args: &Demo) -> Result<Stage> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     let cgroup = OwnCgroup::create(&hierarchy)?;
     let target = Target::Cgroup(cgroup.path().to_owned());
@@ -73,8 +71,7 @@ async fn play_live(signals: Signals, args: &Demo, stage: Stage) -> Result<Ending
         })),
     };
     let run_for = if script.is_none() { args.run_for } else { None };
-    let plan = Plan { interval: INTERVAL, run_for, until_stalled: None };
-    let plan = Plan { interval: INTERVAL, run_for, until_stalled: false, survives_hangup: false };
+    let plan = Plan { interval: INTERVAL, run_for, until_stalled: None, survives_hangup: false };
     let companions = Companions { story: Some(Story::new(traffic, script)), ..Companions::default() };
     let model = Model::new(policy(args.thresholds));
     watch(signals, watcher, model, front, companions, &plan, None).await.map(|(ending, _, _)| ending)

@@ -25,8 +25,7 @@ pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
     companions.exporter = Some(Feed::new(exporter));
     let mut lines = Lines::log();
     lines.say(&format!("listening on http://{}", http.address()))?;
-    let plan = Plan { interval: args.interval, run_for: None, until_stalled: None };
-    let plan = Plan { interval: args.interval, run_for: None, until_stalled: false, survives_hangup: true };
+    let plan = Plan { interval: args.interval, run_for: None, until_stalled: None, survives_hangup: true };
     let model = Model::new(policy(args.thresholds));
     watch(signals, watcher, model, Front::Lines(lines), companions, &plan, None)
         .await

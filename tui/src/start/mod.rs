@@ -4,9 +4,9 @@ mod act;
 mod check;
 mod demo;
 mod export;
-mod rights;
 mod record;
 mod replay;
+mod rights;
 mod watch;
 
 use std::io::IsTerminal as _;
@@ -18,7 +18,7 @@ use crate::cli::{Cli, Mode, Output, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
 use crate::privileges;
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
-use crate::verdict::Policy;
+use crate::verdict::{Policy, StallAfter, Thresholds};
 
 /// Runs what was asked for.
 ///
@@ -82,6 +82,15 @@ fn settings(thresholds: ThresholdArgs, max_connections: u32, selector: &Selector
         tls: thresholds.tls,
         exclude: selector.exclude.clone(),
     }
+}
+
+/// A run that is too short for a history cannot use one: `auto` means three seconds there.
+fn without_history(thresholds: ThresholdArgs) -> ThresholdArgs {
+    let stall_after = match thresholds.stall_after {
+        StallAfter::Auto => StallAfter::Fixed(Thresholds::default().stall_after),
+        fixed @ StallAfter::Fixed(_) => fixed,
+    };
+    ThresholdArgs { stall_after, ..thresholds }
 }
 
 /// No silence shorter than this is a stall by the clock.

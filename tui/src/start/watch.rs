@@ -18,8 +18,6 @@ use crate::target::{Child, Target};
 /// Lines of the COMMAND that may wait to be shown.
 const OUTPUT_QUEUE: usize = 1024;
 
-pub(super) async fn watch_target(signals: Signals, args: &Watch, command: &[OsString]) -> Result<Ending> {
-    require_rights()?;
 /// Makes the recorder of a watch that is about to begin, when nothing else can fail any more.
 pub(super) type MakeRecorder<'a> = &'a dyn Fn() -> Result<Recorder>;
 
@@ -29,7 +27,7 @@ pub(super) async fn watch_target(
     command: &[OsString],
     recorder: Option<MakeRecorder<'_>>,
 ) -> Result<Ending> {
-    require_root()?;
+    require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     if !command.is_empty() {
         return run_command(signals, args, command, hierarchy, recorder).await;
@@ -37,8 +35,6 @@ pub(super) async fn watch_target(
     let target = Target::resolve(&args.selector, &hierarchy)?;
     let mut watcher =
         Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
-    let companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
-    let mut watcher = Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections))?;
     let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     companions.recorder = recorder.map(|make| make()).transpose()?;
     let watching = watcher.describe();
@@ -53,8 +49,7 @@ pub(super) async fn watch_target(
 }
 
 fn plan(args: &Watch) -> Plan {
-    Plan { interval: args.interval, run_for: args.run_for, until_stalled: None }
-    Plan { interval: args.interval, run_for: args.run_for, until_stalled: false, survives_hangup: false }
+    Plan { interval: args.interval, run_for: args.run_for, until_stalled: None, survives_hangup: false }
 }
 
 /// Runs a command in a cgroup of its own, watched from its first packet.

@@ -5,9 +5,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::process::Child as Running;
+
+/// How long a command may take to end when it is asked to.
+const END_WITHIN: Duration = Duration::from_secs(3);
 
 /// A command that runs in a given cgroup.
 #[derive(Debug)]
@@ -104,6 +108,19 @@ impl Child {
     /// Waiting failed.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
         self.running.wait().await.context("waiting for the command")
+    }
+
+    /// Ends it, if it has not ended: asks with SIGTERM, and insists with SIGKILL. `None` when it could not be waited for.
+    pub async fn end(&mut self) -> Option<ExitStatus> {
+        if let Ok(Some(status)) = self.running.try_wait() {
+            return Some(status);
+        }
+        self.signal(rustix::process::Signal::TERM);
+        if let Ok(status) = tokio::time::timeout(END_WITHIN, self.running.wait()).await {
+            return status.ok();
+        }
+        self.running.kill().await.ok()?;
+        self.running.wait().await.ok()
     }
 
     /// Passes a signal on.

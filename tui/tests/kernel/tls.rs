@@ -68,13 +68,18 @@ fn assert_bound_with_both_versions(library: &str, client: impl Fn(String) -> Vec
 }
 
 fn words(program: &Path, rest: &[&str]) -> Vec<String> {
-    std::iter::once(program.to_string_lossy().into_owned()).chain(rest.iter().map(|&w| w.to_owned())).collect()
+    std::iter::once(program.to_string_lossy().into_owned())
+        .chain(rest.iter().map(|&w| w.to_owned()))
+        .collect()
 }
 
 #[test]
 fn go_plain_stripped_and_position_independent() {
-    let builds: [(&str, &[&str]); 3] =
-        [("tls-plain", &[]), ("tls-stripped", &["-ldflags=-s -w"]), ("tls-pie", &["-buildmode=pie", "-ldflags=-s -w"])];
+    let builds: [(&str, &[&str]); 3] = [
+        ("tls-plain", &[]),
+        ("tls-stripped", &["-ldflags=-s -w"]),
+        ("tls-pie", &["-buildmode=pie", "-ldflags=-s -w"]),
+    ];
     for (name, options) in builds {
         let program = go_program(name, options);
         assert_bound_with_both_versions("go", |url| words(&program, &["client", &url, CONNECTIONS]));

@@ -2,8 +2,8 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod compare;
-pub(crate) mod frames;
 pub(crate) mod exporter;
+pub(crate) mod frames;
 pub(crate) mod link;
 pub(crate) mod netns;
 pub(crate) mod oracle;
