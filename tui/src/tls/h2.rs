@@ -137,7 +137,9 @@ fn by_lengths(facts: &Facts) -> Answer {
 /// Plaintext lengths of a first write: the preface alone, or with SETTINGS, or with a WINDOW_UPDATE too.
 fn is_opening(length: u16) -> bool {
     let settings = |rest: u16| {
-        rest >= FRAME_HEADER && (rest - FRAME_HEADER).is_multiple_of(6) && (rest - FRAME_HEADER) / 6 <= MAX_SETTINGS
+        rest >= FRAME_HEADER
+            && (rest - FRAME_HEADER).is_multiple_of(6)
+            && (rest - FRAME_HEADER) / 6 <= MAX_SETTINGS
     };
     match length.checked_sub(PREFACE) {
         _ if length == FINISHED_SHA384 => false,

@@ -68,13 +68,18 @@ fn assert_bound_with_both_versions(library: &str, client: impl Fn(String) -> Vec
 }
 
 fn words(program: &Path, rest: &[&str]) -> Vec<String> {
-    std::iter::once(program.to_string_lossy().into_owned()).chain(rest.iter().map(|&w| w.to_owned())).collect()
+    std::iter::once(program.to_string_lossy().into_owned())
+        .chain(rest.iter().map(|&w| w.to_owned()))
+        .collect()
 }
 
 #[test]
 fn go_plain_stripped_and_position_independent() {
-    let builds: [(&str, &[&str]); 3] =
-        [("tls-plain", &[]), ("tls-stripped", &["-ldflags=-s -w"]), ("tls-pie", &["-buildmode=pie", "-ldflags=-s -w"])];
+    let builds: [(&str, &[&str]); 3] = [
+        ("tls-plain", &[]),
+        ("tls-stripped", &["-ldflags=-s -w"]),
+        ("tls-pie", &["-buildmode=pie", "-ldflags=-s -w"]),
+    ];
     for (name, options) in builds {
         let program = go_program(name, options);
         assert_bound_with_both_versions("go", |url| words(&program, &["client", &url, CONNECTIONS]));
@@ -126,8 +131,8 @@ fn a_stopped_server_is_flagged_at_every_depth() {
     for depth in ["frames", "streams", "records"] {
         let (server, origin) = server(&[]);
         let program = go_program("tls-plain", &[]);
-        // Enough requests to last far beyond the stop.
-        let words = words(&program, &["client", &format!("{origin}/bytes/10"), "3000"]);
+        // The last connection is busy for ten seconds, far beyond the stop.
+        let words = words(&program, &["client", &format!("{origin}/bytes/10"), "40", "250"]);
         let watch = Watch::run(&["--tls", depth, "--stall-after", "1s", "--min-streams", "1"], &words);
         watch.wait_for(LONG, "open", |line| line["type"] == "open");
         signal_process(server.pid(), Signal::STOP);
