@@ -8,8 +8,8 @@ mod go;
 mod plain;
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_get_current_task, bpf_probe_read_user};
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::programs::ProbeContext;
 use probe_common::loss::TLS_OBJECTS_FULL;
 use probe_common::tls::{CERTAIN, Object, ObjectKey, Task, Written};

@@ -131,8 +131,8 @@ fn a_stopped_server_is_flagged_at_every_depth() {
     for depth in ["frames", "streams", "records"] {
         let (server, origin) = server(&[]);
         let program = go_program("tls-plain", &[]);
-        // Enough requests to last far beyond the stop.
-        let words = words(&program, &["client", &format!("{origin}/bytes/10"), "3000"]);
+        // The last connection is busy for ten seconds, far beyond the stop.
+        let words = words(&program, &["client", &format!("{origin}/bytes/10"), "40", "250"]);
         let watch = Watch::run(&["--tls", depth, "--stall-after", "1s", "--min-streams", "1"], &words);
         watch.wait_for(LONG, "open", |line| line["type"] == "open");
         signal_process(server.pid(), Signal::STOP);

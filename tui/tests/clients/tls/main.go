@@ -1,5 +1,6 @@
 // TLS for the tests: `server [1.1] [tls12]` makes its own certificate, prints SERVING ADDRESS and counts requests by the
-// client's port (/counts); `client URL CONNECTIONS` makes 1, 2, 3 .. requests on them, so that each has its own number.
+// client's port (/counts); `client URL CONNECTIONS [PAUSE_MS]` makes 1, 2, 3 .. requests on them, so that each has its own
+// number.
 package main
 
 import (
@@ -28,7 +29,12 @@ func main() {
 	}
 	connections, err := strconv.Atoi(os.Args[3])
 	check(err)
-	ask(os.Args[2], connections)
+	pause := 0
+	if len(os.Args) > 4 {
+		pause, err = strconv.Atoi(os.Args[4])
+		check(err)
+	}
+	ask(os.Args[2], connections, time.Duration(pause)*time.Millisecond)
 }
 
 func check(err error) {
@@ -86,7 +92,7 @@ func serve(options []string) {
 	check(server.ServeTLS(listener, "", ""))
 }
 
-func ask(url string, connections int) {
+func ask(url string, connections int, pause time.Duration) {
 	var workers sync.WaitGroup
 	for i := 1; i <= connections; i++ {
 		transport := &http.Transport{
@@ -103,6 +109,7 @@ func ask(url string, connections int) {
 				_, err = io.Copy(io.Discard, response.Body)
 				check(err)
 				response.Body.Close()
+				time.Sleep(pause)
 			}
 			transport.CloseIdleConnections()
 		}(i)
