@@ -15,6 +15,9 @@ use std::sync::Mutex;
 /// How many runs of each fault `cargo xtask accept faults` makes, and how many at the same time.
 const RUNS: &str = "H2WATCH_FAULT_RUNS";
 const AT_ONCE: &str = "H2WATCH_FAULTS_AT_ONCE";
+/// While one is being looked into: only faults and clients with this in their names, or without it.
+const ONLY: &str = "H2WATCH_FAULTS";
+const WITHOUT: &str = "H2WATCH_FAULTS_WITHOUT";
 
 #[test]
 fn each_fault_gets_its_cause() {
@@ -31,19 +34,23 @@ fn the_confusion_matrix_is_a_diagonal() {
     let outcomes = run_all(report::rows().collect(), setting(RUNS, 20), setting(AT_ONCE, 8));
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/accuracy.md");
-    std::fs::write(&file, report::document(&outcomes, &kernel)).expect("docs/ can be written");
+    std::fs::write(&file, report::document(&outcomes, &kernel, &settings())).expect("docs/ can be written");
     judge(&outcomes);
+}
+
+/// What was set, as it was typed before the command.
+fn settings() -> String {
+    let set = |name: &&str| std::env::var(name).ok().map(|value| format!("{name}={value} "));
+    [RUNS, AT_ONCE, ONLY, WITHOUT].iter().filter_map(set).collect()
 }
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name}: a number, not {n}")))
 }
 
-/// While one is being looked into: faults or clients whose names contain `H2WATCH_FAULTS` only, and not
-/// `H2WATCH_FAULTS_WITHOUT`.
 fn run_all(mut work: Vec<(Fault, Client)>, runs: usize, at_once: usize) -> Vec<Outcome> {
-    let only = std::env::var("H2WATCH_FAULTS").unwrap_or_default();
-    let without = std::env::var("H2WATCH_FAULTS_WITHOUT").ok();
+    let only = std::env::var(ONLY).unwrap_or_default();
+    let without = std::env::var(WITHOUT).ok();
     work.retain(|(fault, client)| {
         let named = |name: &str| fault.name.contains(name) || client.name().contains(name);
         named(&only) && !without.as_deref().is_some_and(named)

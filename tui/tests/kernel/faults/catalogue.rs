@@ -80,7 +80,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "drop what we send, the peer goes on sending",
         says: "what this host sends is lost",
         cause: "black_hole",
-        clients: POOLS,
+        clients: PLAIN,
         set_up: dropping_ours,
         within: seconds(4),
     },

@@ -13,10 +13,10 @@ clients that misbehave), h2watch runs with its default settings, and the cause t
 ";
 
 /// All of `docs/accuracy.md`.
-pub(crate) fn document(outcomes: &[Outcome], kernel: &str) -> String {
+pub(crate) fn document(outcomes: &[Outcome], kernel: &str, settings: &str) -> String {
     let runs = outcomes.len() / rows_of(outcomes).count();
     format!(
-        "{HEAD}`cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}).\n\n{}\n## How soon\n\n{}",
+        "{HEAD}`{settings}cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}).\n\n{}\n## How soon\n\n{}",
         matrix(outcomes),
         times(outcomes)
     )
