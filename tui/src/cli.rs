@@ -25,7 +25,7 @@ pub struct Cli {
     #[command(flatten)]
     pub watch: Watch,
     /// Run this command in a cgroup of its own and watch it from its first packet; its exit status is passed on.
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "selector")]
     pub command: Vec<OsString>,
 }
 
@@ -279,6 +279,7 @@ mod tests {
     #[test]
     fn selectors_exclude_each_other_and_zero_is_refused() {
         assert!(Cli::try_parse_from(["h2watch", "--all", "--pid", "1"]).is_err());
+        assert!(Cli::try_parse_from(["h2watch", "--all", "--", "true"]).is_err());
         assert!(Cli::try_parse_from(["h2watch", "--stall-after", "0s"]).is_err());
         assert!(Cli::try_parse_from(["h2watch", "--min-streams", "0"]).is_err());
     }
