@@ -376,6 +376,7 @@ mod tests {
     #[test]
     fn selectors_exclude_each_other_and_zero_is_refused() {
         assert!(Cli::try_parse_from(["h2watch", "--all", "--pid", "1"]).is_err());
+        assert!(Cli::try_parse_from(["h2watch", "--all", "--", "true"]).is_err());
         assert!(Cli::try_parse_from(["h2watch", "--stall-after", "0s"]).is_err());
         assert!(Cli::try_parse_from(["h2watch", "--min-streams", "0"]).is_err());
     }

@@ -42,7 +42,8 @@ fn a_stopped_server_is_a_stalled_connection_of_cause_silent_peer() {
     let metrics = exporter.metrics();
     let attached = metrics.values("h2watch_probe_attached", &[]);
     assert_eq!(attached, [1.0; 5], "{}", metrics.0);
-    assert!(metrics.sum("h2watch_connection_slots_used", &[]) >= 1.0);
+    // Told once a second.
+    exporter.wait_for("h2watch_connection_slots_used", &[], |used| used == 1.0);
     assert!(metrics.values("h2watch_bpf_runs_total", &["program=\"egress"]).len() == 1, "{}", metrics.0);
     wait_until(Duration::from_secs(10), "the recovery in the log", || {
         exporter.log().contains("recover").then_some(())
