@@ -25,7 +25,6 @@ fn play() {
         "server" => server(arguments[0]),
         "caller" => caller::play(&arguments),
         "careless" => careless::play(&arguments),
-        "server" => server(),
         "churn" => churn::play(&arguments),
         "mixed" => mixed::play(&arguments),
         "patient" => patient::play(&arguments),

@@ -104,8 +104,8 @@ fn an_object_with_another_abi_version() {
         tools::workspace().join(format!("probe-ebpf/prebuilt/h2watch-probe.{}.o", std::env::consts::ARCH));
     let mut bytes = std::fs::read(built).expect("the committed object");
     let (offset, size) = section(&bytes, "h2watch.abi");
-    assert_eq!(size, 4);
-    bytes[offset..offset + size].copy_from_slice(&60_000u32.to_le_bytes());
+    assert_eq!(size, 4 * probe_common::ABI.len());
+    bytes[offset..offset + 4].copy_from_slice(&60_000u32.to_le_bytes());
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), bytes).expect("a temporary file");
     let output =
