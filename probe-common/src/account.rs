@@ -122,8 +122,9 @@ impl Direction {
 
     /// Frames up to the present stream may have been missed.
     #[inline(always)]
-    pub fn mark_missed(&mut self, highest: u32) {
+    pub fn mark_missed(&mut self, highest: u32, now_ns: u64) {
         self.horizon = highest;
+        self.missed_ns = now_ns;
         self.gap_pending = 1;
     }
 
@@ -298,7 +299,7 @@ impl Sink for Sent<'_> {
     #[inline(always)]
     fn desynced(&mut self) {
         self.connection.sent.desyncs += 1;
-        self.connection.sent.mark_missed(self.connection.highest_stream);
+        self.connection.sent.mark_missed(self.connection.highest_stream, self.now_ns);
     }
 
     #[inline(always)]
@@ -373,7 +374,7 @@ impl Sink for Received<'_> {
     #[inline(always)]
     fn desynced(&mut self) {
         self.connection.received.desyncs += 1;
-        self.connection.received.mark_missed(self.connection.highest_stream);
+        self.connection.received.mark_missed(self.connection.highest_stream, self.now_ns);
     }
 
     #[inline(always)]

@@ -101,6 +101,8 @@ pub struct Direction {
     pub horizon: u32,
     /// 1 after frames of this direction may have been missed, until the next stream is opened.
     pub gap_pending: u32,
+    /// When frames were last missed.
+    pub missed_ns: u64,
 
     // ---- TLS
     pub records: [u64; RECORD_KINDS],

@@ -131,6 +131,25 @@ fn nearest_island(lanes: &Lanes) -> usize {
     best
 }
 
+/// Gives up holes whose bytes were acknowledged: the receiver has them, so they will not come again, and were not seen. True when
+/// there was one.
+#[inline(always)]
+pub fn give_up_acknowledged(lanes: &mut Lanes, ack: u32) -> bool {
+    let mut gave_up = false;
+    let mut round = 1;
+    while round < LANES {
+        if lanes.islands == 0 || distance(ack, lanes.lanes[0].next) <= 0 {
+            break;
+        }
+        let nearest = nearest_island(lanes);
+        adopt(lanes, nearest, false);
+        lanes.holes_abandoned += 1;
+        gave_up = true;
+        round += 1;
+    }
+    gave_up
+}
+
 /// Joins lane 0 with the islands that it has reached. Returns true when frames between them were missed.
 #[inline(always)]
 pub fn join(lanes: &mut Lanes) -> bool {

@@ -172,8 +172,21 @@ impl Streams {
     /// Counts the streams in flight. `horizon`: the highest stream whose frames may have been missed (0: none).
     #[must_use]
     pub fn census(&self, highest: u32, horizon: u32) -> Census {
+        self.count(highest, horizon, 0)
+    }
+
+    /// As `census`, without the streams up to `ended`: their end was missed, and nobody will ever tell it.
+    #[must_use]
+    pub fn census_above(&self, highest: u32, ended: u32) -> Census {
+        self.count(highest, 0, ended)
+    }
+
+    fn count(&self, highest: u32, horizon: u32, ended: u32) -> Census {
         let mut census = Census::default();
         let mut count = |stream: u32, sent: u8, received: u8| {
+            if stream <= ended {
+                return;
+            }
             census.in_flight += 1;
             census.without_answer += u32::from(received & BEGUN == 0);
             census.sending += u32::from(sent & ENDED == 0);
@@ -233,6 +246,17 @@ mod tests {
         t.note_sent(5, high, ENDED);
         let census = Census { in_flight: 1, oldest: 5, doubtful: 1, ..Census::default() };
         assert_eq!(t.census(high, 5), census);
+    }
+
+    #[test]
+    fn streams_whose_end_was_missed_can_be_left_out() {
+        let (mut t, high) = opened(4);
+        t.note_sent(7, high, RESET);
+        assert_eq!(t.census(high, 3).doubtful, 2);
+        assert_eq!(
+            t.census_above(high, 3),
+            Census { in_flight: 1, without_answer: 1, oldest: 5, sending: 1, doubtful: 0 }
+        );
     }
 
     #[test]

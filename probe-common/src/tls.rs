@@ -14,8 +14,7 @@ const OVERHEADS: [u32; 3] = [17, 24, 16];
 const MAX_PLAINTEXT: u32 = 16_384;
 /// Writes of a task that stay candidates after they returned (memory BIOs are sent later); a power of two.
 pub const RECENT: usize = 8;
-/// How long a write that returned stays a candidate. What a program encrypts it sends next, within the same turn of its
-/// loop: milliseconds are generous (an estimate). One that was interrupted for longer only abstains. Without an end, connections that all write the same length would keep each
+/// How long a write that returned stays a candidate: it is sent next, so milliseconds are generous (an estimate). Without an end, connections that all write the same length would keep each
 /// other ambiguous for ever.
 const FRESH_NS: u64 = 2_000_000;
 /// Units that wait for the socket to be known. Clients write a preface, SETTINGS, WINDOW_UPDATE and a few requests before

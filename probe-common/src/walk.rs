@@ -4,7 +4,7 @@
 use crate::account::{Received, Sent};
 use crate::direction::{Direction, Segment, TCP_SYN};
 use crate::lane::{FOREIGN, OPENING, OPENING_PEER, Source, Step};
-use crate::order::{LANES, Lanes, Place, join, place};
+use crate::order::{LANES, Lanes, Place, give_up_acknowledged, join, place};
 use crate::slot::{Connection, Slot, TRANSPORT_FOREIGN};
 
 /// Directions, as seen from the client.
@@ -43,6 +43,14 @@ pub fn begin(slot: &mut Slot, direction: u32, segment: &Segment, now_ns: u64) ->
     if lanes.lanes[0].active == 0 {
         start(lanes, segment.seq);
     }
+    if lanes.islands != 0 {
+        let opposite = if direction == SENT { &connection.received } else { &connection.sent };
+        let (acknowledged, ack) = (opposite.last_ack_ns != 0, opposite.ack);
+        if acknowledged && give_up_acknowledged(lanes, ack) {
+            let highest = connection.highest_stream;
+            connection.direction(direction).mark_missed(highest, now_ns);
+        }
+    }
     let (holes, abandoned) = (lanes.holes, lanes.holes_abandoned);
     let place = place(lanes, segment.seq, segment.payload);
     if lanes.holes != holes {
@@ -50,7 +58,7 @@ pub fn begin(slot: &mut Slot, direction: u32, segment: &Segment, now_ns: u64) ->
         let direction = connection.direction(direction);
         direction.gap_pending = 1;
         if lanes.holes_abandoned != abandoned {
-            direction.mark_missed(highest);
+            direction.mark_missed(highest, now_ns);
         }
     }
     place
@@ -93,7 +101,7 @@ pub fn step<S: Source>(
 
 /// Ends the walk of `place`: `walked` bytes of it were used.
 #[inline(always)]
-pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32) {
+pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32, now_ns: u64) {
     let (connection, lanes) = slot.parts(direction);
     let highest = connection.highest_stream;
     let lane = &mut lanes.lanes[place.lane & (LANES - 1)];
@@ -104,12 +112,12 @@ pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32) {
             let direction = connection.direction(direction);
             direction.over_budget += 1;
             direction.desyncs += 1;
-            direction.mark_missed(highest);
+            direction.mark_missed(highest, now_ns);
         }
         lane.scan();
     }
     if lanes.islands != 0 && join(lanes) {
-        connection.direction(direction).mark_missed(highest);
+        connection.direction(direction).mark_missed(highest, now_ns);
     }
 }
 
@@ -131,6 +139,6 @@ pub fn segment<S: Source>(
         }
         steps += 1;
     }
-    finish(slot, direction, &place, at);
+    finish(slot, direction, &place, at, now_ns);
     signals
 }

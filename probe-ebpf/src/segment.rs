@@ -109,7 +109,7 @@ fn end<const DIRECTION: u32>(walk: &mut Walk) -> u32 {
         lost(FRAME_BUDGET);
     }
     // SAFETY: as in `begin`.
-    walk::finish(unsafe { &mut *walk.slot }, DIRECTION, &place, walk.at);
+    walk::finish(unsafe { &mut *walk.slot }, DIRECTION, &place, walk.at, walk.now_ns);
     if DIRECTION == SENT {
         associate::records(index, walk.slot);
     }

@@ -8,7 +8,7 @@
 use core::arch::asm;
 
 /// Tries; another processor is done within microseconds.
-const TRIES: u32 = 512;
+const TRIES: u32 = 2048;
 
 #[inline(always)]
 fn add(turn: *mut u64, n: i64) {

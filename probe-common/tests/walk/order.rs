@@ -186,3 +186,26 @@ fn a_gap_in_what_is_sent_is_bridged_by_the_stream_identifiers() {
     assert_eq!(c.streams_opened, 120);
     assert!(wire.slot.sent_lanes.holes_abandoned > 0);
 }
+
+#[test]
+fn a_hole_that_the_receiver_does_not_have_is_given_up() {
+    use probe_common::direction::{Segment, TCP_ACK};
+    let bytes = responses(60, 100);
+    let mut wire = wire_with_streams(60, 7);
+    let segments = cut(bytes.len(), 300);
+    for (i, &segment) in segments.iter().enumerate() {
+        // Two processors at once: one segment was never walked, and never comes again.
+        if i != 5 {
+            deliver(&mut wire, 7, &bytes, segment);
+        }
+        if i == 8 {
+            assert_eq!(wire.slot.received_lanes.islands, 1);
+            let ack = 7 + u32::try_from(segment.0).unwrap();
+            wire.acknowledge(probe_common::walk::SENT, Segment { ack, flags: TCP_ACK, ..Segment::default() });
+        }
+    }
+    let (c, lanes) = (&wire.slot.connection, &wire.slot.received_lanes);
+    assert_eq!((lanes.islands, lanes.holes_abandoned), (0, 1));
+    assert!(c.received.horizon > 0 && c.received.missed_ns > 0);
+    assert_eq!(lanes.lanes[0].next, 7 + u32::try_from(bytes.len()).unwrap());
+}

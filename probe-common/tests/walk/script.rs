@@ -85,6 +85,11 @@ impl Wire {
         );
     }
 
+    /// A segment without payload.
+    pub(crate) fn acknowledge(&mut self, direction: u32, header: Segment) {
+        walk::segment(&mut self.slot, direction, &header, |_| Bytes(Vec::new()), self.now_ns, BUDGET);
+    }
+
     /// A whole byte stream in order, cut after each of `cuts` bytes in turn.
     pub(crate) fn deliver_cut(&mut self, direction: u32, seq: u32, bytes: &[u8], cuts: &[usize]) {
         let (mut at, mut i) = (0, 0);

@@ -19,6 +19,10 @@ use crate::model::sample::{
 const DEFAULT_WINDOW: u32 = 65_535;
 const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
 
+/// How long streams from before a gap stay doubtful while the connection goes on. Then those that are still open by the books
+/// are taken for ended: the end of one that was missed never comes again.
+const DOUBT_NS: Nanos = 10_000_000_000;
+
 /// Everything a slot says; `None` when it is free or holds something that is not HTTP/2.
 pub(super) fn reading(slot: &Slot) -> Option<Reading> {
     let c = &slot.connection;
@@ -75,7 +79,12 @@ fn streams(c: &Connection, view: View) -> Streams {
         return Streams::default();
     }
     let horizon = c.sent.horizon.max(c.received.horizon);
-    let census = c.streams.census(c.highest_stream, horizon);
+    let missed_ns = c.sent.missed_ns.max(c.received.missed_ns);
+    let census = if c.last_heard_ns > missed_ns.saturating_add(DOUBT_NS) {
+        c.streams.census_above(c.highest_stream, horizon)
+    } else {
+        c.streams.census(c.highest_stream, horizon)
+    };
     // What is received as records closes no stream: the client's own ends are all that is known.
     let frames = view == View::Frames;
     Streams {

@@ -34,8 +34,19 @@ impl Client {
         wait_until(SOON, "programs are attached", || {
             (!self.cgroup.attached_programs().is_empty()).then_some(())
         });
+        // Its timer is made when everything is in place: open connections are taken in by then.
+        wait_until(SOON, "it watches", || has_timer(child.id()).then_some(()));
         child
     }
+}
+
+/// Whether a process has a timerfd.
+fn has_timer(pid: u32) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    descriptors
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .any(|target| target.to_string_lossy().contains("timerfd"))
 }
 
 /// Its exit status and what it printed.

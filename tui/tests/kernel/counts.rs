@@ -153,7 +153,12 @@ fn nghttp_counts_the_same_as_it_prints_itself() {
     let connections = ended.connections();
     let connection = connections.values().next().expect("one connection");
     assert_eq!(frames_of(connection, "frames_sent"), printed_by_nghttp(&ended.errors, "send"));
-    assert_eq!(frames_of(connection, "frames_received"), printed_by_nghttp(&ended.errors, "recv"));
+    let (mut seen, mut printed) =
+        (frames_of(connection, "frames_received"), printed_by_nghttp(&ended.errors, "recv"));
+    // The server's answer to the client's GOAWAY arrives while nghttp is ending: it may not read and print it any more.
+    seen.remove("goaway");
+    printed.remove("goaway");
+    assert_eq!(seen, printed);
 }
 
 /// nghttp prints `[  0.001] send SETTINGS frame <length=12, ...>`.

@@ -84,7 +84,9 @@ fn mirror() -> Result<String> {
         "kernels come from Debian's packages; elsewhere give images: -k NAME=/path/to/vmlinuz",
     )?;
     let mirror = listed.lines().find_map(|line| line.trim_end_matches('/').strip_suffix("/debian"));
-    Ok(mirror.unwrap_or("http://deb.debian.org").to_owned())
+    mirror
+        .map(str::to_owned)
+        .context("apt has no source that ends in /debian: give images with -k NAME=/path/to/vmlinuz")
 }
 
 fn sources(mirror: &str) -> String {

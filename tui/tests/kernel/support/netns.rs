@@ -50,16 +50,23 @@ impl Cable {
         Self { client, server }
     }
 
-    /// Loses `percent` of what reaches and of what leaves the server's end. What the client's end hands out has passed the
-    /// client's hooks by then, and what it does not get never reached them: as on a lossy path.
+    /// Loses `percent` of what reaches either end. What the client's end hands out has passed the client's hooks by then, and
+    /// what it does not get never reaches them: as on a lossy path. Not where a segment leaves: there the sender is told, and
+    /// sends it again before anything else.
     pub(crate) fn lose(&self, percent: u32) {
         let rules = format!(
             "table inet lossy {{
                chain arriving {{ type filter hook input priority 0; meta l4proto tcp numgen random mod 100 < {percent} drop; }}
-               chain leaving {{ type filter hook output priority 0; meta l4proto tcp numgen random mod 100 < {percent} drop; }}
              }}"
         );
         self.server.nft(&rules);
+        self.client.nft(&rules);
+    }
+
+    /// From now on nothing is lost.
+    pub(crate) fn lose_nothing(&self) {
+        self.server.nft("delete table inet lossy");
+        self.client.nft("delete table inet lossy");
     }
 }
 
