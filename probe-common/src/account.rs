@@ -179,7 +179,9 @@ impl Connection {
             }
         }
         self.streams_opened += 1;
-        if !self.streams.open(stream) {
+        let horizon =
+            if self.sent.horizon > self.received.horizon { self.sent.horizon } else { self.received.horizon };
+        if !self.streams.open(stream, horizon) {
             self.streams_forgotten += 1;
         }
         self.highest_stream = stream;

@@ -76,11 +76,12 @@ fn closed(sent: u8, received: u8) -> bool {
 
 impl Streams {
     /// Opens `stream`, which must be higher than any before. Returns false when a stream that leaves the window had to be
-    /// forgotten because the list of old streams is full.
+    /// forgotten because the list of old streams is full. One at or below `horizon` is not kept: its end may have been missed,
+    /// and a list full of such would have no room for the living.
     #[inline(always)]
-    pub fn open(&mut self, stream: u32) -> bool {
+    pub fn open(&mut self, stream: u32, horizon: u32) -> bool {
         let (index, generation) = place(stream);
-        let kept = self.retire(stream, index, generation);
+        let kept = self.retire(stream, index, generation, horizon);
         self.sent[index] = generation | BEGUN;
         self.received[index] = 0;
         kept
@@ -88,7 +89,7 @@ impl Streams {
 
     /// Moves the window's previous stream at `index` to the old list when it is still open.
     #[inline(always)]
-    fn retire(&mut self, newcomer: u32, index: usize, generation: u8) -> bool {
+    fn retire(&mut self, newcomer: u32, index: usize, generation: u8, horizon: u32) -> bool {
         let sent = self.sent[index];
         if sent & BEGUN == 0 {
             return true;
@@ -101,6 +102,9 @@ impl Streams {
         // Generations since that stream; 0 means a whole turn of 32.
         let turns = (u32::from(generation >> 3).wrapping_sub(u32::from(sent >> 3)).wrapping_sub(1) & 31) + 1;
         let stream = newcomer.wrapping_sub(turns * 2 * WINDOW as u32);
+        if stream <= horizon {
+            return true;
+        }
         let mut i = 0;
         while i < OLD_STREAMS {
             let entry = &mut self.old[i];
@@ -226,7 +230,7 @@ mod tests {
 
     fn opened(n: u32) -> (Box<Streams>, u32) {
         let mut table = Box::<Streams>::default();
-        (0..n).for_each(|i| assert!(table.open(2 * i + 1)));
+        (0..n).for_each(|i| assert!(table.open(2 * i + 1, 0)));
         (table, 2 * n - 1)
     }
 
@@ -265,7 +269,7 @@ mod tests {
         let total = 40_000;
         for n in 0..total {
             let stream = 2 * n + 1;
-            assert!(t.open(stream));
+            assert!(t.open(stream, 0));
             // Ten long-lived streams, everything else ends at once.
             if n % 4000 != 7 {
                 t.note_sent(stream, stream, ENDED);
@@ -287,7 +291,7 @@ mod tests {
         // Far more than 32 generations: the first ones answered, the rest neither answered nor reset.
         for n in 0..20_000u32 {
             let stream = 2 * n + 1;
-            t.open(stream);
+            t.open(stream, 0);
             if n < 1000 {
                 t.note_sent(stream, stream, ENDED);
                 t.note_received(stream, stream, BEGUN | ENDED);
@@ -299,9 +303,24 @@ mod tests {
     }
 
     #[test]
+    fn streams_from_before_a_gap_do_not_fill_the_old_list() {
+        let mut t = Box::<Streams>::default();
+        let horizon = 2 * 100 - 1;
+        for n in 0..3 * WINDOW as u32 {
+            let stream = 2 * n + 1;
+            assert!(t.open(stream, horizon), "{stream}");
+            // The ends of the first hundred were missed.
+            if n >= 100 {
+                t.note_received(stream, stream, RESET);
+            }
+        }
+        assert_eq!(t.census(6 * WINDOW as u32 - 1, horizon).in_flight, 0);
+    }
+
+    #[test]
     fn the_old_list_overflows_honestly() {
         let mut t = Box::<Streams>::default();
-        let forgotten = (0..2 * WINDOW as u32).filter(|n| !t.open(2 * n + 1)).count();
+        let forgotten = (0..2 * WINDOW as u32).filter(|n| !t.open(2 * n + 1, 0)).count();
         assert_eq!(forgotten, WINDOW - OLD_STREAMS);
     }
 

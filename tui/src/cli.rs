@@ -26,7 +26,7 @@ pub struct Cli {
     #[command(flatten)]
     pub watch: Watch,
     /// Run this command in a cgroup of its own and watch it from its first packet; its exit status is passed on.
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["pids", "comm", "cgroup", "all"])]
     pub command: Vec<OsString>,
 }
 
@@ -230,7 +230,7 @@ pub struct Record {
     #[command(flatten)]
     pub watch: Watch,
     /// Run this command in a cgroup of its own and record it from its first packet; its exit status is passed on.
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["pids", "comm", "cgroup", "all"])]
     pub command: Vec<OsString>,
 }
 

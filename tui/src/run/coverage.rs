@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::planning::Planning;
 use crate::model::sample::{Cookie, Process, Reading, TlsFacts, Transport, View};
 use crate::probe::{Attached, HelloPiece, Probe, SlotId};
 use crate::target::process;
@@ -21,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) struct Coverages {
     depth: Depth,
     planner: Planner,
+    /// Plans beside the loop, once there is a loop.
+    planning: Option<Planning>,
     covered: HashMap<u32, Covered>,
     handshakes: HashMap<Cookie, Handshake>,
 }
@@ -80,9 +83,35 @@ impl Coverages {
                 return;
             }
         }
-        let coverage = self.planner.plan(pid, self.depth);
-        // A process that ended meanwhile stays what it was known as.
-        if process::exists(pid) || !self.covered.contains_key(&pid) {
+        match &mut self.planning {
+            Some(planning) => planning.ask(pid, mapped),
+            None => {
+                let coverage = self.planner.plan(pid, self.depth);
+                self.attach_planned(probe, coverage, mapped);
+            }
+        }
+    }
+
+    /// From now on planning happens beside the loop.
+    pub(super) fn plan_beside(&mut self) {
+        if self.planning.is_none() {
+            self.planning = Planning::start(self.depth);
+        }
+    }
+
+    /// The next plan that was made beside the loop; never without one.
+    pub(super) async fn planned(&mut self) -> (Coverage, u64) {
+        if let Some(planning) = &mut self.planning
+            && let Some(planned) = planning.next().await
+        {
+            return planned;
+        }
+        std::future::pending().await
+    }
+
+    /// Attaches what was planned. A process that ended meanwhile stays what it was known as.
+    pub(super) fn attach_planned(&mut self, probe: &mut Probe, coverage: Coverage, mapped: u64) {
+        if process::exists(coverage.pid) || !self.covered.contains_key(&coverage.pid) {
             self.attach(probe, coverage, mapped);
         }
     }

@@ -8,6 +8,7 @@ mod ending;
 mod front;
 mod lines;
 mod pace;
+mod planning;
 mod playhead;
 mod recorder;
 mod replay;

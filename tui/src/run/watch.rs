@@ -22,6 +22,7 @@ use crate::model::snapshot::{Change, Snapshot};
 use crate::probe::Notice;
 use crate::target::Child;
 use crate::target::command::shell_code;
+use crate::tls::Coverage;
 use crate::verdict::Severity;
 
 /// Time between two looks at the target's processes, and at connections of new ones.
@@ -46,6 +47,8 @@ enum Woken {
     Key(Option<Input>),
     Signal(Signal),
     ChildEnded(u8),
+    /// A program was analysed.
+    Planned(Box<(Coverage, u64)>),
     /// A companion has something for the reader.
     Aside(Aside),
 }
@@ -120,6 +123,7 @@ impl Run {
             .map_err(io::Error::from)
             .context("polling the kernel's event ring")?;
         let alarm = Alarm::new()?;
+        self.watcher.begin();
         let mut changes = self.look()?;
         self.front.ready(&self.snapshot, &self.watcher.describe())?;
         self.companions.begin().await?;
@@ -136,6 +140,7 @@ impl Run {
                 input = self.front.input() => Woken::Key(input),
                 signal = self.signals.next() => Woken::Signal(signal),
                 code = ended(child.as_mut()) => Woken::ChildEnded(code?),
+                planned = self.watcher.planned() => Woken::Planned(Box::new(planned)),
                 aside = self.companions.aside() => Woken::Aside(aside),
             };
             match woken {
@@ -152,6 +157,7 @@ impl Run {
                     }
                 }
                 Woken::ChildEnded(code) => return Ok(Ending::Command(code)),
+                Woken::Planned(planned) => self.watcher.attach_planned(*planned),
                 Woken::Aside(aside) => self.front.aside(&self.snapshot, aside)?,
                 Woken::Signal(signal) => match &*child {
                     // The command decides what a signal means; h2watch ends when it does.

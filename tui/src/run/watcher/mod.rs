@@ -18,7 +18,7 @@ use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
 use crate::target::{Names, Target, process};
-use crate::tls::Depth;
+use crate::tls::{Coverage, Depth};
 
 /// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
 const MAX_FACTS: usize = 512;
@@ -352,6 +352,21 @@ impl Watcher {
             slots: self.probe.capacity(),
             slots_used: self.probe.used().count() as u64,
         }
+    }
+
+    /// The loop begins: programs are analysed beside it from now on.
+    pub fn begin(&mut self) {
+        self.coverages.plan_beside();
+    }
+
+    /// The next process whose program was analysed.
+    pub(super) async fn planned(&mut self) -> (Coverage, u64) {
+        self.coverages.planned().await
+    }
+
+    /// Attaches to it.
+    pub(super) fn attach_planned(&mut self, (coverage, mapped): (Coverage, u64)) {
+        self.coverages.attach_planned(&mut self.probe, coverage, mapped);
     }
 
     /// What limits this run, in sentences.
