@@ -71,6 +71,10 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
     if begin::<DIRECTION>(&mut walk) != 0 {
         walker(&mut walk);
         end::<DIRECTION>(&mut walk);
+        // From here, not from `end`: the chain of calls would be one longer, and its stack too large for Linux 5.10.
+        if DIRECTION == SENT {
+            associate::records(index, slot);
+        }
     }
     if DIRECTION == RECEIVED {
         turn::release(turn);
@@ -110,9 +114,6 @@ fn end<const DIRECTION: u32>(walk: &mut Walk) -> u32 {
     }
     // SAFETY: as in `begin`.
     walk::finish(unsafe { &mut *walk.slot }, DIRECTION, &place, walk.at, walk.now_ns);
-    if DIRECTION == SENT {
-        associate::records(index, walk.slot);
-    }
     if walk.signals != 0 {
         signal(index, walk.cookie, walk.slot, walk.signals);
     }
