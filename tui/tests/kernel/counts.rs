@@ -198,16 +198,30 @@ fn the_bounded_walker_counts_the_same() {
     assert!(degradations.contains("bounded"), "{degradations}");
 }
 
-/// At full speed the segments of one connection reach its hook on several processors at once.
+/// At full speed the segments of one connection reach its hook on several processors at once. All of them are walked; where a
+/// processor was taken away from a virtual machine in the middle of a walk, the other may have waited in vain: then that is
+/// counted and said, and never more is counted than there was.
 #[test]
 fn large_downloads_at_full_speed() {
     let _turn = take_turns();
     let url = format!("http://{}/bytes/200000", servers::start());
     let words = installed("h2load", &["-n", "3000", "-c", "4", "-m", "20", &url]);
-    let ended = finish(Watch::run(&["--interval", "1s"], &words), &words);
+    let watch = Watch::run(&["--interval", "1s"], &words);
+    let ended = watch.end(Duration::from_secs(120));
+    assert!(ended.status.success(), "{}", ended.errors);
+    let contended = number(&ended.summary()["losses"], "contended_segments");
+    assert_eq!(number(&ended.summary()["losses"], "total"), contended, "{}", ended.summary());
     for connection in ended.connections().values() {
-        assert_eq!(number(&connection["frames_received"], "unknown"), 0, "{connection}");
-        assert_eq!(number(&connection["flow_control"], "data_bytes_received"), 750 * 200_000, "{connection}");
-        assert_eq!(number(connection, "holes_missed"), 0, "nothing was lost: {connection}");
+        let (data, missed) =
+            (number(&connection["flow_control"], "data_bytes_received"), number(connection, "holes_missed"));
+        if contended == 0 {
+            assert_eq!(missed, 0, "nothing was lost: {connection}");
+        }
+        if missed == 0 {
+            assert_eq!(data, 750 * 200_000, "{connection}");
+            assert_eq!(number(&connection["frames_received"], "unknown"), 0, "{connection}");
+        }
+        assert!(data <= 750 * 200_000, "{connection}");
     }
+    println!("contended segments: {contended}");
 }
