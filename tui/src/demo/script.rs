@@ -191,20 +191,12 @@ mod tests {
         let mut staged = Staged::h2c(1, 0);
         staged.wait(100).open(40);
         staged.reading.remote = remote;
-        Box::new(Connection {
-            reading: staged.reading,
-            verdict: Verdict {
-                cause: Some(Cause::SilentPeer),
-                evidence: "40 streams in 3.0 s without a frame".into(),
-                ..Verdict::default()
-            },
-            stalled_since_ns: None,
-            damage: 40,
-            stalls: 1,
-            streams_per_s: 50.0,
-            bytes_sent_per_s: 0.0,
-            bytes_received_per_s: 0.0,
-        })
+        let verdict = Verdict {
+            cause: Some(Cause::SilentPeer),
+            evidence: "40 streams in 3.0 s without a frame".into(),
+            ..Verdict::default()
+        };
+        Box::new(Connection { damage: 40, stalls: 1, streams_per_s: 50.0, ..staged.connection(verdict) })
     }
 
     fn script(run_for: Option<u64>) -> Script {

@@ -286,16 +286,7 @@ pub(super) mod tests {
     use crate::model::staged::Staged;
 
     pub(in super::super) fn short_lived(id: u64) -> Connection {
-        Connection {
-            reading: Staged::h2c(id, 1).reading,
-            verdict: Default::default(),
-            stalled_since_ns: None,
-            damage: 0,
-            stalls: 0,
-            streams_per_s: 0.0,
-            bytes_sent_per_s: 0.0,
-            bytes_received_per_s: 0.0,
-        }
+        Staged::h2c(id, 1).connection(Default::default())
     }
 
     #[test]

@@ -1,50 +1,23 @@
 //! Real commands, started for made-up incidents.
 
 use super::*;
-use crate::model::sample::{Owner, Reading, Streams, Traffic, Transport, View};
+use crate::model::sample::Owner;
+use crate::model::staged::Staged;
 use crate::verdict::{Cause, State, Verdict};
 use std::path::Path;
 
 fn connection(comm: &str) -> Connection {
-    let reading = Reading {
-        id: 42,
-        owner: Owner { pid: 7, comm: comm.to_owned(), ..Owner::default() },
-        local: "10.0.0.1:1000".parse().unwrap(),
-        remote: "[2001:db8::2]:443".parse().unwrap(),
-        opened_ns: 1,
-        seeded: false,
-        closed_ns: None,
-        transport: Transport::Tls,
-        library: None,
-        view: View::Records,
-        tls: None,
-        sent: Traffic::default(),
-        received: Traffic::default(),
-        streams: Streams::default(),
-        first_unanswered_ns: None,
-        first_without_answer_ns: None,
-        last_opened_ns: None,
-        last_heard_ns: None,
-        last_answer_ns: None,
-        unanswered_records: 0,
-        tcp: None,
-    };
+    let mut staged = Staged::records(42, 0);
+    staged.reading.owner = Owner { pid: 7, comm: comm.to_owned(), ..Owner::default() };
+    staged.reading.local = "10.0.0.1:1000".parse().unwrap();
+    staged.reading.remote = "[2001:db8::2]:443".parse().unwrap();
     let verdict = Verdict {
         state: State::Stalled,
         cause: Some(Cause::SilentPeer),
         evidence: "`touch x` $(touch x); touch x".to_owned(),
         ..Verdict::default()
     };
-    Connection {
-        reading,
-        verdict,
-        stalled_since_ns: Some(1),
-        damage: 0,
-        stalls: 1,
-        streams_per_s: 0.0,
-        bytes_sent_per_s: 0.0,
-        bytes_received_per_s: 0.0,
-    }
+    Connection { stalled_since_ns: Some(1), stalls: 1, ..staged.connection(verdict) }
 }
 
 fn words(words: &[&str]) -> Option<Command> {

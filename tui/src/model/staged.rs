@@ -4,6 +4,8 @@ use super::sample::{
     Frames, Losses, Nanos, Owner, Reading, Records, Sample, Streams, TcpFacts, TlsFacts, Traffic, Transport,
     View,
 };
+use super::snapshot::Connection;
+use crate::verdict::Verdict;
 
 /// A millisecond.
 pub const MS: Nanos = 1_000_000;
@@ -186,6 +188,21 @@ impl Staged {
     pub fn tcp(&mut self, facts: TcpFacts) -> &mut Self {
         self.reading.tcp = Some(facts);
         self
+    }
+
+    /// As a snapshot shows it that knows nothing of its past.
+    #[must_use]
+    pub fn connection(&self, verdict: Verdict) -> Connection {
+        Connection {
+            reading: self.reading.clone(),
+            verdict,
+            stalled_since_ns: None,
+            damage: 0,
+            stalls: 0,
+            streams_per_s: 0.0,
+            bytes_sent_per_s: 0.0,
+            bytes_received_per_s: 0.0,
+        }
     }
 
     /// A sample with this connection only.

@@ -1,7 +1,8 @@
 //! Decisions over made-up snapshots and a world that does what the test says. SOCK_DESTROY itself: `diag`.
 
 use super::*;
-use crate::model::sample::{Owner, Reading, Streams, Traffic, Transport, View};
+use crate::model::sample::{Owner, Reading, Streams, Transport, View};
+use crate::model::staged::Staged;
 use crate::verdict::{Severity, Verdict};
 use policy::Budget;
 
@@ -10,28 +11,20 @@ const START: Nanos = 1_000_000 * MS;
 
 /// Connection `id` of process `pid`: opened at the start, its first unanswered stream at 1 s, stalled since 4 s.
 fn stalled(id: Cookie, pid: u32, cause: Cause) -> Connection {
-    let reading = Reading {
-        id,
+    let mut staged = Staged::h2c(id, 0);
+    staged.reading = Reading {
         owner: Owner { pid, comm: "client".to_owned(), ..Owner::default() },
         local: format!("10.0.0.1:{}", 1000 + id).parse().unwrap(),
         remote: "10.0.0.2:443".parse().unwrap(),
         opened_ns: START,
-        seeded: false,
-        closed_ns: None,
         transport: Transport::Tls,
-        library: None,
-        view: View::Frames,
-        tls: None,
-        sent: Traffic::default(),
-        received: Traffic::default(),
         streams: Streams { opened: 10, in_flight: 3, unanswered: 3, ..Streams::default() },
         first_unanswered_ns: Some(START + 1_000 * MS),
         first_without_answer_ns: Some(START + 1_000 * MS),
         last_opened_ns: Some(START + 2_000 * MS),
         last_heard_ns: Some(START + 900 * MS),
         last_answer_ns: Some(START + 900 * MS),
-        unanswered_records: 0,
-        tcp: None,
+        ..staged.reading
     };
     let verdict = Verdict {
         state: State::Stalled,
@@ -40,16 +33,7 @@ fn stalled(id: Cookie, pid: u32, cause: Cause) -> Connection {
         evidence: "3 streams in 3.0 s without a frame".to_owned(),
         ..Verdict::default()
     };
-    Connection {
-        reading,
-        verdict,
-        stalled_since_ns: Some(START + 4_000 * MS),
-        damage: 0,
-        stalls: 1,
-        streams_per_s: 0.0,
-        bytes_sent_per_s: 0.0,
-        bytes_received_per_s: 0.0,
-    }
+    Connection { stalled_since_ns: Some(START + 4_000 * MS), stalls: 1, ..staged.connection(verdict) }
 }
 
 fn at(ms: u64, connections: &[Connection]) -> Snapshot {

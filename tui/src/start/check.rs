@@ -51,7 +51,6 @@ fn status(snapshot: &Snapshot, least: Severity) -> Exit {
 mod tests {
     use super::*;
     use crate::cli::ThresholdArgs;
-    use crate::model::snapshot::Connection;
     use crate::model::staged::Staged;
     use crate::verdict::StallAfter;
     use crate::verdict::{Cause, State, Verdict, rules};
@@ -61,16 +60,7 @@ mod tests {
             let severity = cause.map_or(Severity::None, |cause| rules::of(cause).severity);
             let state = if cause.is_some() { State::Stalled } else { State::Healthy };
             let verdict = Verdict { state, cause: *cause, severity, ..Verdict::default() };
-            Connection {
-                reading: Staged::h2c(id, 0).reading,
-                verdict,
-                stalled_since_ns: None,
-                damage: 0,
-                stalls: 0,
-                streams_per_s: 0.0,
-                bytes_sent_per_s: 0.0,
-                bytes_received_per_s: 0.0,
-            }
+            Staged::h2c(id, 0).connection(verdict)
         };
         let connections = (1..).zip(causes).map(connection).collect();
         Snapshot { connections, ..Snapshot::default() }
