@@ -42,6 +42,13 @@ fn base_ms(tcp: &TcpFacts) -> u64 {
     if now_ms < RTO_MAX_MS && by_doubling > 0 { by_doubling } else { by_round_trip.max(1) }
 }
 
+/// Milliseconds until the retransmission timer expires; `None` while it does not run. 0 is *due*: inet_diag has no negative
+/// numbers for a timer whose time has come and which the kernel has not come round to yet.
+#[must_use]
+pub fn expires_in_ms(tcp: &TcpFacts) -> Option<u64> {
+    (tcp.timer == TIMER_RETRANSMIT).then_some(u64::from(tcp.timer_expires_ms))
+}
+
 /// Milliseconds until the kernel gives up; `None` when nothing is being retransmitted.
 #[must_use]
 pub fn left_ms(tcp: &TcpFacts, retries2: u32) -> Option<u64> {
@@ -52,9 +59,7 @@ pub fn left_ms(tcp: &TcpFacts, retries2: u32) -> Option<u64> {
     let limit_ms = limit_ms(retries2);
     let mut doublings = u64::from(tcp.backoff);
     let mut elapsed_ms: u64 = (1..=doublings).map(|n| interval_ms(base_ms, n)).sum();
-    let timer_runs = tcp.timer == TIMER_RETRANSMIT && tcp.timer_expires_ms > 0;
-    let mut left_ms =
-        if timer_runs { u64::from(tcp.timer_expires_ms) } else { interval_ms(base_ms, doublings) };
+    let mut left_ms = expires_in_ms(tcp).unwrap_or_else(|| interval_ms(base_ms, doublings));
     while elapsed_ms < limit_ms {
         doublings += 1;
         elapsed_ms += interval_ms(base_ms, doublings);
@@ -129,10 +134,24 @@ mod tests {
         }
     }
 
+    /// A busy machine, looked at in the moment in which the fourth interval of 3.3 s was over: 6.7 s later it was given up.
+    #[test]
+    fn a_timer_that_is_due_is_not_a_whole_interval_away() {
+        let due = backing_off(4, 3_264, 0);
+        assert_eq!(left_ms(&due, 5), Some(6_528));
+        assert!((6.528 / 6.7 - 1.0_f64).abs() < 0.2);
+        // Another timer runs, or none: then the whole interval is the best guess.
+        assert_eq!(left_ms(&TcpFacts { timer: 0, ..due }, 5), Some(3_264 + 6_528));
+        assert_eq!(left_ms(&TcpFacts { timer: 2, timer_expires_ms: 9, ..due }, 5), Some(3_264 + 6_528));
+    }
+
     #[test]
     fn the_cap_hides_the_doublings_but_not_the_end() {
         // 15 to 17 minutes from the first retransmission on, at whatever backoff one looks.
-        let at = |backoff: u8| left_ms(&backing_off(backoff, (204 << backoff).min(120_000), 0), 15).unwrap();
+        let at = |backoff: u8| {
+            let rto_ms = (204 << backoff).min(120_000);
+            left_ms(&backing_off(backoff, rto_ms, rto_ms), 15).unwrap()
+        };
         let whole = at(1) + 204;
         assert!((900_000..1_060_000).contains(&whole), "{whole}");
         assert!(at(10) > at(11) && at(15) <= 240_000);

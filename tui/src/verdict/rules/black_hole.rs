@@ -46,10 +46,14 @@ fn backing_off(tcp: &TcpFacts) -> Option<u8> {
     (tcp.unacked > 0 && tcp.backoff > 0 && tcp.snd_wnd > 0).then_some(tcp.backoff)
 }
 
+/// What has passed of the present interval of the retransmission timer, when it runs.
+fn interval_passed_us(tcp: &TcpFacts) -> Option<u64> {
+    giveup::expires_in_ms(tcp).map(|left_ms| u64::from(tcp.rto_us).saturating_sub(1_000 * left_ms))
+}
+
 fn had_its_round_trip(tcp: &TcpFacts) -> bool {
-    let passed_us = u64::from(tcp.rto_us).saturating_sub(1_000 * u64::from(tcp.timer_expires_ms));
     let needed_us = u64::from(tcp.rtt_us) + 4 * u64::from(tcp.rttvar_us);
-    tcp.backoff > EXPIRIES || tcp.timer_expires_ms == 0 || passed_us >= needed_us.max(ROUND_TRIP_MIN_US)
+    tcp.backoff > EXPIRIES || interval_passed_us(tcp).is_none_or(|us| us >= needed_us.max(ROUND_TRIP_MIN_US))
 }
 
 /// For how long the oldest segment has been without an acknowledgement: the expiries that passed, each interval twice the one
@@ -58,10 +62,7 @@ fn unacknowledged_ns(tcp: &TcpFacts) -> Nanos {
     let rto_us = u64::from(tcp.rto_us);
     let doublings = u64::from(tcp.backoff.min(20));
     let before_us = (rto_us >> doublings) * ((1 << doublings) - 1);
-    // 0 is a timer that just fired, or none.
-    let left_us = Some(1_000 * u64::from(tcp.timer_expires_ms)).filter(|&left| left > 0);
-    let passed_us = left_us.map_or(0, |left| rto_us.saturating_sub(left));
-    1_000 * (before_us + passed_us)
+    1_000 * (before_us + interval_passed_us(tcp).unwrap_or(0))
 }
 
 /// When something began to wait.
@@ -150,7 +151,7 @@ fn next_ns(case: &Case<'_>) -> Option<Nanos> {
     let wait_us = if tcp.backoff >= EXPIRIES {
         round_trip_us
     } else {
-        1_000 * u64::from(tcp.timer_expires_ms) + round_trip_us
+        1_000 * giveup::expires_in_ms(tcp).unwrap_or(0) + round_trip_us
     };
     Some(soonest.max(case.now_ns.saturating_add(1_000 * wait_us)))
 }

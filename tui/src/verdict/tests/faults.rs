@@ -47,6 +47,7 @@ fn a_long_round_trip_gets_its_third_expiry_and_its_round_trip() {
             rtt_us: 300_000,
             rttvar_us: 20_000,
             rto_us: 900_000 << backoff,
+            timer: 1,
             timer_expires_ms,
             ..quiet_tcp()
         };
