@@ -1,6 +1,6 @@
 //! HTTP/2 flow-control windows of the sending direction (RFC 9113, section 5.2): used up or not, and since when.
 
-use super::sample::{Nanos, Reading, View};
+use super::sample::{Nanos, Reading, Transport, View};
 
 /// The initial window of connections and streams (RFC 9113, section 6.9.2).
 const INITIAL_BYTES: u64 = 65_535;
@@ -31,11 +31,22 @@ pub fn follow(before: Option<UsedUp>, reading: &Reading, now_ns: Nanos) -> Optio
     Some(UsedUp { window, granted_bytes, since_ns: went_on.map_or(now_ns, |b| b.since_ns) })
 }
 
+/// Every grant was seen, and every byte that was sent.
+fn all_is_known(reading: &Reading) -> bool {
+    let (sent, received) = (&reading.sent, &reading.received);
+    let exact = reading.view == View::Frames
+        && !reading.seeded
+        && !received.resyncing
+        && received.holes_missed == 0
+        && sent.desyncs + received.desyncs == 0;
+    // With TLS the plaintext is walked from the moment on at which the process is known. SETTINGS are the first frame of either
+    // side (RFC 9113, section 3.4): the windows that were granted before them are the RFC's.
+    exact && (reading.transport == Transport::H2c || (sent.settings.is_some() && received.settings.is_some()))
+}
+
 fn used_up(reading: &Reading) -> Option<(Window, u64)> {
     let (sent, received) = (&reading.sent, &reading.received);
-    let exact =
-        reading.view == View::Frames && !reading.seeded && !received.resyncing && received.holes_missed == 0;
-    if !exact || reading.streams.sending == 0 || sent.data_bytes == 0 {
+    if !all_is_known(reading) || reading.streams.sending == 0 || sent.data_bytes == 0 {
         return None;
     }
     let granted_bytes = INITIAL_BYTES + received.window_granted;
@@ -127,5 +138,24 @@ mod tests {
         c.reading.sent.data_bytes = 100_000;
         c.reading.seeded = true;
         assert_eq!(follow(None, &c.reading, 5), None);
+    }
+
+    /// The process was found when its connection was open already: a window of 1 GiB may have been granted before.
+    #[test]
+    fn with_tls_both_sides_settings_must_have_been_seen() {
+        let mut c = Staged::h2c(1, 0);
+        c.open(1);
+        c.reading.transport = Transport::Tls;
+        c.reading.streams.sending = 1;
+        c.reading.sent.data_bytes = 100_000;
+        let settings =
+            Settings { initial_window_size: 65_535, max_frame_size: 16_384, max_concurrent_streams: None };
+        for (sent, received, known) in
+            [(None, None, false), (None, Some(()), false), (Some(()), Some(()), true)]
+        {
+            c.reading.sent.settings = sent.map(|()| settings);
+            c.reading.received.settings = received.map(|()| settings);
+            assert_eq!(follow(None, &c.reading, 5).is_some(), known);
+        }
     }
 }

@@ -1,11 +1,11 @@
 // A client that calls and hangs up, with Node's OpenSSL: caller.mjs ORIGIN INTERVAL-MS TIMEOUT-MS PATH UPLOAD-BYTES PING-MS.
-// A request per interval over one connection, cancelled after the timeout. Says CONNECTED.
+// A request per interval over one connection, cancelled after the timeout. Says CONNECTED. With TLS it says WAITING first,
+// and connects after a line on its standard input.
 import http2 from 'node:http2';
 
 const [origin, interval, timeout, path, upload, ping] = process.argv.slice(2);
-const session = http2.connect(origin, { rejectUnauthorized: false });
 const body = Buffer.alloc(Number(upload));
-session.on('error', (error) => console.log(`BROKEN ${error.message}`));
+let session;
 
 function call() {
   if (session.destroyed) return;
@@ -18,8 +18,19 @@ function call() {
   stream.on('close', () => clearTimeout(timer));
 }
 
-session.on('connect', () => {
-  console.log('CONNECTED');
-  setInterval(call, Number(interval));
-  if (Number(ping) > 0) setInterval(() => session.destroyed || session.ping(() => {}), Number(ping));
-});
+function begin() {
+  session = http2.connect(origin, { rejectUnauthorized: false });
+  session.on('error', (error) => console.log(`BROKEN ${error.message}`));
+  session.on('connect', () => {
+    console.log('CONNECTED');
+    setInterval(call, Number(interval));
+    if (Number(ping) > 0) setInterval(() => session.destroyed || session.ping(() => {}), Number(ping));
+  });
+}
+
+if (origin.startsWith('https:')) {
+  console.log('WAITING');
+  process.stdin.once('data', begin);
+} else {
+  begin();
+}

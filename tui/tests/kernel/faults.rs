@@ -1,13 +1,15 @@
 //! Every cause under its real fault, with h2watch's default settings.
 
 mod catalogue;
+mod clients;
 mod give_up;
 pub(crate) mod peer;
 mod report;
 mod run;
 
 use crate::support::take_turns;
-use catalogue::{Client, FAULTS, Fault};
+use catalogue::{FAULTS, Fault};
+use clients::Client;
 use run::{Outcome, Watched};
 use std::path::Path;
 use std::sync::Mutex;
@@ -32,16 +34,20 @@ fn each_fault_gets_its_cause() {
 #[ignore = "twenty runs of each fault: cargo xtask accept faults"]
 fn the_confusion_matrix_is_a_diagonal() {
     let outcomes = run_all(report::rows().collect(), setting(RUNS, 20), setting(AT_ONCE, 8));
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/accuracy.md");
-    std::fs::write(&file, report::document(&outcomes, &kernel, &settings())).expect("docs/ can be written");
     judge(&outcomes);
+    // A part of the matrix is for whoever looks into it.
+    if [ONLY, WITHOUT].iter().all(|name| std::env::var_os(name).is_none()) {
+        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/accuracy.md");
+        std::fs::write(&file, report::document(&outcomes, &kernel, &settings()))
+            .expect("docs/ can be written");
+    }
 }
 
 /// What was set, as it was typed before the command.
 fn settings() -> String {
     let set = |name: &&str| std::env::var(name).ok().map(|value| format!("{name}={value} "));
-    [RUNS, AT_ONCE, ONLY, WITHOUT].iter().filter_map(set).collect()
+    [RUNS, AT_ONCE].iter().filter_map(set).collect()
 }
 
 fn setting(name: &str, default: usize) -> usize {

@@ -17,7 +17,8 @@ pub const RULE: Rule = Rule {
     next_ns,
     meaning: "The client used up the connection's HTTP/2 window, or the window of every stream that sends, and the peer grants \
               no more.",
-    needs: "Both directions' frames from the connection's beginning (`view: frames`, no frames missed).",
+    needs: "Both directions' frames from the connection's beginning (`view: frames`, no frames missed). With TLS that is a \
+            connection which the process opened after h2watch had looked at the process.",
     thresholds: &[
         Threshold {
             value: "used up for `--stall-after`; with `auto` for 10 s",
@@ -57,8 +58,9 @@ fn evidence(case: &Case<'_>) -> String {
         Window::Connection => {
             let granted = used.granted_bytes;
             format!(
-                "the connection's flow-control window is used up: {} of {granted} bytes sent",
-                r.sent.data_bytes
+                "the connection's flow-control window is used up: {} of {granted} bytes sent {} ago",
+                r.sent.data_bytes,
+                span(case.since(used.since_ns))
             )
         }
         Window::Streams { initial_bytes } => format!(
@@ -71,7 +73,7 @@ fn evidence(case: &Case<'_>) -> String {
         Some(ago) => format!("the last WINDOW_UPDATE came {} ago", span(ago)),
         None => "no WINDOW_UPDATE ever came".to_owned(),
     };
-    format!("{}; {which} {} ago, {last}", case.headline(), span(case.since(used.since_ns)))
+    format!("{}; {which}, {last}", case.headline())
 }
 
 fn next_ns(case: &Case<'_>) -> Option<Nanos> {

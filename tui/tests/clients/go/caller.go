@@ -1,8 +1,10 @@
 // A client that calls and hangs up: caller ORIGIN INTERVAL-MS TIMEOUT-MS PATH UPLOAD-BYTES. A request per interval, over Go's
-// own connection pool, cancelled after the timeout. Says CONNECTED for each connection.
+// own connection pool, cancelled after the timeout. Says CONNECTED for each connection. With TLS it says WAITING first, and
+// connects after a line on its standard input.
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -18,6 +20,9 @@ import (
 func call(arguments []string) {
 	origin, path := arguments[0], arguments[3]
 	interval, timeout, upload := number(arguments[1]), number(arguments[2]), number(arguments[4])
+	if strings.HasPrefix(origin, "https:") {
+		waitForLine()
+	}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	protocols.SetHTTP2(true)
@@ -54,6 +59,11 @@ func exchange(ctx context.Context, client *http.Client, url string, upload int) 
 	}
 	defer response.Body.Close()
 	io.Copy(io.Discard, response.Body)
+}
+
+func waitForLine() {
+	fmt.Println("WAITING")
+	bufio.NewReader(os.Stdin).ReadString('\n')
 }
 
 func number(word string) int {

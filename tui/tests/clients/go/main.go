@@ -1,5 +1,5 @@
 // A Go client without TLS: client URL REQUESTS PARALLEL. Prints how many requests succeeded over HTTP/2. With the first
-// argument `caller` or `front` it is the one of caller.go or front.go.
+// argument `caller`, `careless` or `front` it is the one of the file of that name.
 package main
 
 import (
@@ -17,6 +17,9 @@ func main() {
 	switch os.Args[1] {
 	case "caller":
 		call(os.Args[2:])
+		return
+	case "careless":
+		careless(os.Args[2], os.Args[3])
 		return
 	case "front":
 		front(os.Args[2], os.Args[3])

@@ -1,11 +1,12 @@
 //! The faults: what is set up, what strikes, and the cause that must be said. One row each.
 
+use super::clients::{BY_HAND, Client, Front, POOLS};
 use super::peer::{Misdeed, Peer};
 use crate::support::link::Link;
 use crate::support::netns::Cable;
-use crate::support::programs::{self, Program, role};
+use crate::support::programs;
+use crate::support::servers;
 use crate::support::watch::signal_process;
-use crate::support::{servers, tools};
 use rustix::process::Signal;
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
@@ -31,10 +32,10 @@ pub(crate) struct World {
     pub(crate) remote: SocketAddr,
     /// The client's command line.
     pub(crate) client: Vec<String>,
-    /// Carries out the fault. It is given the client's side of the story where the client itself is at fault.
+    /// Carries out the fault.
     pub(crate) strike: Strike,
-    /// The client strikes by itself, and says when with this word and nanoseconds.
-    pub(crate) strikes_itself: Option<&'static str>,
+    /// The client itself is at fault: it is told this instead.
+    pub(crate) told: Option<&'static str>,
     /// Streams that must have been answered before the strike.
     pub(crate) warm: u64,
     /// What the world consists of; it ends with this.
@@ -44,12 +45,6 @@ pub(crate) struct World {
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
-
-const POOLS: &[Client] = &[Client::H2, Client::Go, Client::Node, Client::GoTls, Client::NodeTls];
-/// Windows are only known where the peer's frames are seen from the beginning on. With TLS its first frames, SETTINGS and
-/// WINDOW_UPDATE, come before the client has written anything that h2watch could know the connection by.
-const PLAIN: &[Client] = &[Client::H2, Client::Go, Client::Node];
-const BY_HAND: &[Client] = &[Client::Careless];
 
 pub(crate) const FAULTS: [Fault; 12] = [
     Fault {
@@ -80,7 +75,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "drop what we send, the peer goes on sending",
         says: "what this host sends is lost",
         cause: "black_hole",
-        clients: PLAIN,
+        clients: POOLS,
         set_up: dropping_ours,
         within: seconds(4),
     },
@@ -120,7 +115,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "no WINDOW_UPDATE for the connection",
         says: "the connection's flow-control window is used up",
         cause: "flow_control",
-        clients: PLAIN,
+        clients: POOLS,
         set_up: |client| miserly(client, Misdeed::GrantsNothing),
         within: seconds(15),
     },
@@ -128,7 +123,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
         name: "no WINDOW_UPDATE for streams",
         says: "the stream window of 65535 bytes is used up",
         cause: "flow_control",
-        clients: PLAIN,
+        clients: POOLS,
         set_up: |client| miserly(client, Misdeed::GrantsNoStream),
         within: seconds(15),
     },
@@ -153,81 +148,6 @@ pub(crate) const FAULTS: [Fault; 12] = [
 const ARRIVING: &[&str] = &["input"];
 const LEAVING: &[&str] = &["output"];
 const BOTH: &[&str] = &["input", "output"];
-
-/// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Client {
-    /// The h2 crate, which hyper, tonic and reqwest use.
-    H2,
-    /// net/http, without TLS and with Go's own.
-    Go,
-    GoTls,
-    /// node:http2, without TLS and with OpenSSL.
-    Node,
-    NodeTls,
-    /// Frames by hand, for what no library does.
-    Careless,
-}
-
-impl Client {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Client::H2 => "Rust h2",
-            Client::Go => "Go",
-            Client::GoTls => "Go, TLS",
-            Client::Node => "Node",
-            Client::NodeTls => "Node, OpenSSL",
-            Client::Careless => "frames by hand",
-        }
-    }
-
-    fn has_tls(self) -> bool {
-        matches!(self, Client::GoTls | Client::NodeTls)
-    }
-
-    /// A request each 100 ms, cancelled after a second: the pool of the bug.
-    fn calls(self, address: SocketAddr, upload_bytes: u64, ping_ms: u64) -> Vec<String> {
-        let words = |server: String| {
-            [server, "100".into(), "1000".into(), "/bytes/10".into(), upload_bytes.to_string()]
-        };
-        let origin = format!("{}://{address}", if self.has_tls() { "https" } else { "http" });
-        let ping_ms = [ping_ms.to_string()];
-        match self {
-            Client::H2 => role("caller", &[&words(address.to_string())[..], &ping_ms].concat()),
-            // Sends a PING after each cancelled stream by itself.
-            Client::Go | Client::GoTls => [&go("caller")[..], &words(origin)].concat(),
-            Client::Node | Client::NodeTls => {
-                let script = tools::client_source("caller.mjs").to_string_lossy().into_owned();
-                [&programs::installed("node", &[&script])[..], &words(origin), &ping_ms].concat()
-            }
-            Client::Careless => unreachable!("it has its own command line"),
-        }
-    }
-}
-
-/// The Go program in one of its roles.
-fn go(what: &str) -> Vec<String> {
-    vec![tools::go_client().to_string_lossy().into_owned(), what.to_owned()]
-}
-
-/// What stands between the client and the server: TLS, where the client speaks it.
-struct Front {
-    address: SocketAddr,
-    program: Option<Program>,
-}
-
-impl Front {
-    /// In front of `upstream`; `enter` are the words that make it run elsewhere.
-    fn of(client: Client, upstream: SocketAddr, enter: Vec<String>) -> Self {
-        if !client.has_tls() {
-            return Self { address: upstream, program: None };
-        }
-        let listen = SocketAddr::new(upstream.ip(), 0);
-        let words = [enter, go("front"), vec![listen.to_string(), upstream.to_string()]].concat();
-        let mut program = Program::start(&words);
-        Self { address: program.hear("SERVING ").parse().expect("an address"), program: Some(program) }
-    }
-}
 
 /// A link between two network namespaces; the hooks lose TCP segments at the server's end.
 fn dropping(client: Client, hooks: &'static [&'static str]) -> World {
@@ -267,7 +187,11 @@ fn cable(client: Client, hooks: &'static [&'static str], serve: fn(TcpListener) 
     let there = Arc::clone(&cable);
     let strike = move || {
         let chain = |hook: &&str| {
-            format!("chain {hook}s {{ type filter hook {hook} priority 0; meta l4proto tcp drop; }}\n")
+            // Between the server and the TLS in front of it nothing is lost.
+            let wire = if *hook == "input" { "iif" } else { "oif" };
+            format!(
+                "chain {hook}s {{ type filter hook {hook} priority 0; meta l4proto tcp {wire} != lo drop; }}\n"
+            )
         };
         there.server.nft(&format!("table inet dead {{ {} }}", hooks.iter().map(chain).collect::<String>()));
     };
@@ -310,17 +234,19 @@ fn misbehaving(client: Client, misdeed: Misdeed, upload_bytes: u64, ping_ms: u64
     World { strike: Box::new(move || peer.strike()), ..World::healthy(front.address, words).with(front) }
 }
 
-fn goaway(_: Client) -> World {
-    let peer = Peer::start(Misdeed::GoesAway);
-    let (remote, client) =
-        (peer.address, role("careless", &[peer.address.to_string(), "100".into(), "0".into()]));
-    World { strike: Box::new(move || peer.strike()), ..World::healthy(remote, client) }
+fn goaway(client: Client) -> World {
+    by_hand(client, Misdeed::GoesAway)
 }
 
-fn deaf_client(_: Client) -> World {
-    let peer = Peer::start(Misdeed::Nothing);
-    let client = role("careless", &[peer.address.to_string(), "100".into(), "2000".into()]);
-    World { strikes_itself: Some("DEAF "), ..World::healthy(peer.address, client) }
+fn deaf_client(client: Client) -> World {
+    World { told: Some("read no more"), ..by_hand(client, Misdeed::Nothing) }
+}
+
+fn by_hand(client: Client, misdeed: Misdeed) -> World {
+    let peer = Peer::start(misdeed);
+    let front = Front::of(client, peer.address, Vec::new());
+    let words = client.goes_on(front.address);
+    World { strike: Box::new(move || peer.strike()), ..World::healthy(front.address, words).with(front) }
 }
 
 impl World {
@@ -330,6 +256,6 @@ impl World {
     }
 
     fn healthy(remote: SocketAddr, client: Vec<String>) -> Self {
-        Self { remote, client, strike: Box::new(|| {}), strikes_itself: None, warm: 10, parts: Vec::new() }
+        Self { remote, client, strike: Box::new(|| {}), told: None, warm: 10, parts: Vec::new() }
     }
 }

@@ -1,6 +1,7 @@
 //! The confusion matrix: which fault was given which cause how often, as text for people.
 
-use super::catalogue::{Client, FAULTS, Fault};
+use super::catalogue::{FAULTS, Fault};
+use super::clients::Client;
 use super::run::Outcome;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

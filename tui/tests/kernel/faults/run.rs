@@ -1,7 +1,8 @@
 //! Runs of faults, one after the other: h2watch with its default settings watches a cgroup, each run puts a client into it,
 //! the fault strikes, and what h2watch says of the client's connections is noted.
 
-use super::catalogue::{Client, Fault};
+use super::catalogue::Fault;
+use super::clients::Client;
 use crate::support::cgroup::Cgroup;
 use crate::support::now_ns;
 use crate::support::programs::Program;
@@ -72,21 +73,31 @@ impl Watched {
         let remote = world.remote.to_string();
         let from = self.watch.count();
         let mut program = Program::start_with(&world.client, |command| self.cgroup.start_inside(command));
+        if client.has_tls() {
+            self.introduce(&mut program, from);
+        }
         program.hear("CONNECTED");
         let warm = |line: &Value| is_warm(line, &remote, world.warm);
         self.watch.wait_after(from, SOON, "snapshot of a warm connection", warm);
-        let struck_ns = match world.strikes_itself {
-            Some(word) => program.hear(word).parse().expect("nanoseconds"),
-            None => {
-                (world.strike)();
-                now_ns()
-            }
-        };
+        match world.told {
+            Some(line) => program.tell(line),
+            None => (world.strike)(),
+        }
+        let struck_ns = now_ns();
         let outcome = Outcome { fault, client, causes: Vec::new(), after_s: None, evidence: String::new() };
         let outcome = self.listen(outcome, from, &remote, struck_ns);
         drop(program);
         drop(world.parts);
         outcome
+    }
+
+    /// A process that connects before its TLS is probed is seen less well: that is another fault than the ones here.
+    fn introduce(&self, program: &mut Program, from: usize) {
+        program.hear("WAITING");
+        let pid = program.pid();
+        let known = |line: &Value| line["process"]["pid"] == pid && line["process"]["view"] == "frames";
+        self.watch.wait_after(from, SOON, "process line of the client", known);
+        program.tell("connect");
     }
 
     fn listen(&self, mut outcome: Outcome, from: usize, remote: &str, struck_ns: u64) -> Outcome {
