@@ -1,6 +1,7 @@
 //! What looks like silence and is none: for a whole minute nothing of it is flagged.
 
 mod calm;
+mod report;
 
 use crate::support::programs::role;
 use crate::support::servers;

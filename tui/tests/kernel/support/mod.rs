@@ -3,13 +3,13 @@
 pub(crate) mod cgroup;
 pub(crate) mod compare;
 pub(crate) mod exporter;
+pub(crate) mod far;
 pub(crate) mod frames;
 pub(crate) mod link;
 pub(crate) mod netns;
 pub(crate) mod oracle;
 pub(crate) mod programs;
 pub(crate) mod pulse;
-pub(crate) mod relay;
 mod selftest;
 pub(crate) mod servers;
 pub(crate) mod tools;

@@ -23,11 +23,7 @@ pub(crate) struct Namespace {
 
 impl Cable {
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        tools::require_root();
-        let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let client = Namespace::new(format!("h2w-client-{id}"), 1);
-        let server = Namespace::new(format!("h2w-server-{id}"), 2);
+        let (client, server) = Namespace::pair();
         run(
             "ip",
             &[
@@ -45,7 +41,7 @@ impl Cable {
             ],
         );
         for end in [&client, &server] {
-            end.plug_in();
+            end.plug_in("eth0");
         }
         Self { client, server }
     }
@@ -71,6 +67,14 @@ impl Cable {
 }
 
 impl Namespace {
+    /// A client's and a server's, with nothing between them.
+    pub(super) fn pair() -> (Self, Self) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        tools::require_root();
+        let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        (Self::new(format!("h2w-client-{id}"), 1), Self::new(format!("h2w-server-{id}"), 2))
+    }
+
     fn new(name: String, host: u8) -> Self {
         run("ip", &["netns", "add", &name]);
         run("ip", &["-n", &name, "link", "set", "lo", "up"]);
@@ -79,11 +83,12 @@ impl Namespace {
         Self { name, v4, v6 }
     }
 
-    fn plug_in(&self) {
+    /// Gives the device its addresses.
+    pub(super) fn plug_in(&self, device: &str) {
         let on = |args: &[&str]| run("ip", &[&["-n", &self.name], args].concat());
-        on(&["address", "add", &format!("{}/24", self.v4), "dev", "eth0"]);
-        on(&["address", "add", &format!("{}/64", self.v6), "dev", "eth0", "nodad"]);
-        on(&["link", "set", "eth0", "up"]);
+        on(&["address", "add", &format!("{}/24", self.v4), "dev", device]);
+        on(&["address", "add", &format!("{}/64", self.v6), "dev", device, "nodad"]);
+        on(&["link", "set", device, "up"]);
     }
 
     /// Loads nft rules into this namespace.

@@ -1,0 +1,34 @@
+//! The table of what is no stall, as text for people.
+
+use super::calm::Played;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Writes `docs/quiet.md`. `setting`: the variable that set the time, where it is not the usual one.
+pub(super) fn write(played: &[Played], seconds: u64, setting: Option<&str>) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/quiet.md");
+    std::fs::write(&file, document(played, seconds, setting)).expect("docs/ can be written");
+}
+
+fn document(played: &[Played], seconds: u64, setting: Option<&str>) -> String {
+    let setting = setting.map_or_else(String::new, |name| format!("{name}={seconds} "));
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut text = format!(
+        "\
+# What is no stall
+
+What is slow, lossy, far away, quiet or paused, and healthy all the same, for {seconds} seconds each, all at the same time, h2watch with its
+default settings. Written by `{setting}cargo xtask accept quiet` (Linux {kernel}), which fails where a stall is reported.
+
+The clients take the whole answer of each request, and wait for it however long it takes. The link of \"300 ms round trip\" and \"link
+flaps\" is a pair of tun devices: TCP itself sees the round trip and the loss.
+
+| what goes on | streams opened | stalls reported |
+|---|---:|---:|
+"
+    );
+    for Played { name, streams, stalls, .. } in played {
+        let _ = writeln!(text, "| {name} | {streams} | {} |", stalls.len());
+    }
+    text
+}
