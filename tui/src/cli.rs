@@ -86,15 +86,22 @@ pub struct Watch {
     /// Stop after this time.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_for: Option<Duration>,
-    /// `auto`: the dashboard on a terminal, else one line for each event.
-    #[arg(long, value_enum, default_value_t = Output::Auto)]
-    pub output: Output,
-    /// Write lines to this file instead of standard output.
-    #[arg(short = 'o', value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Connections that can be watched at once; each costs about 4 KiB of kernel memory.
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
+}
+
+/// How and where to show it.
+#[derive(Args, Clone, Debug)]
+pub struct OutputArgs {
+    /// `auto`: the dashboard on a terminal, else one line for each event.
+    #[arg(long = "output", value_name = "OUTPUT", value_enum, default_value_t = Output::Auto)]
+    pub form: Output,
+    /// Write lines to this file instead of standard output.
+    #[arg(short = 'o', value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 /// Acting on what is found.
@@ -203,10 +210,8 @@ pub struct Demo {
     /// Stop after this time.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_for: Option<Duration>,
-    #[arg(long, value_enum, default_value_t = Output::Auto)]
-    pub output: Output,
-    #[arg(short = 'o', value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Recording. Everything else is as for watching.
@@ -243,12 +248,8 @@ pub struct Replay {
     /// `1`, `10x`, `0.5`, or `max`: everything at once [default: 1 on the dashboard, max for lines].
     #[arg(long, value_name = "FACTOR|max")]
     pub speed: Option<Speed>,
-    /// `auto`: the dashboard on a terminal, else one line for each event.
-    #[arg(long, value_enum, default_value_t = Output::Auto)]
-    pub output: Output,
-    /// Write lines to this file instead of standard output.
-    #[arg(short = 'o', value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// The check-up.

@@ -52,7 +52,7 @@ fn prepare(args: &Demo) -> Result<Stage> {
 async fn play_live(signals: Signals, args: &Demo, stage: Stage) -> Result<Ending> {
     let Stage { watcher, traffic, _cgroup } = stage;
     let unplugged = traffic.unpluggable();
-    let mut front = front(args.output, args.output_file.as_deref(), |size| {
+    let mut front = front(&args.output, |size| {
         let mut ui = ui("the demo's client".to_owned(), size);
         ui.banner = Banner::Demo { unplugged: false };
         ui
@@ -82,7 +82,7 @@ async fn play_recording(signals: Signals, args: &Demo, reason: &anyhow::Error) -
     let reason = format!("the demo cannot run live here: {reason:#}");
     writeln!(std::io::stderr(), "h2watch: {reason}\nh2watch: playing the recording of a live one instead")?;
     let name = "of the demo".to_owned();
-    let front = recorded_front(&name, args.output, args.output_file.as_deref())?;
+    let front = recorded_front(&name, &args.output)?;
     let show = Show { name, speed: Speed::Times(1.0), run_for: args.run_for, notes: vec![reason] };
     replay(signals, Reader::new(demo::RECORDING)?, show, front).await
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::{Cli, Mode, Output, Selector, ThresholdArgs};
+use crate::cli::{Cli, Mode, Output, OutputArgs, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
 use crate::privileges;
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
@@ -50,16 +50,12 @@ pub fn start(cli: Cli) -> Result<Ending> {
 }
 
 /// The dashboard for a person at a terminal, else lines.
-fn front(
-    output: Output,
-    file: Option<&std::path::Path>,
-    ui: impl FnOnce((u16, u16)) -> UiState,
-) -> Result<Front> {
-    if output == Output::Auto && file.is_none() && on_terminal() {
+fn front(output: &OutputArgs, ui: impl FnOnce((u16, u16)) -> UiState) -> Result<Front> {
+    if output.form == Output::Auto && output.file.is_none() && on_terminal() {
         return Screen::open(ui).map(Box::new).map(Front::Screen);
     }
-    let form = if output == Output::Json { Form::Json } else { Form::Table };
-    Lines::open(form, file).map(Front::Lines)
+    let form = if output.form == Output::Json { Form::Json } else { Form::Table };
+    Lines::open(form, output.file.as_deref()).map(Front::Lines)
 }
 
 /// The first state of the dashboard.

@@ -39,7 +39,7 @@ pub(super) async fn watch_target(
     companions.recorder = recorder.map(|make| make()).transpose()?;
     let watching = watcher.describe();
     let allowed = companions.resets.is_some();
-    let front = front(args.output, args.output_file.as_deref(), |size| {
+    let front = front(&args.output, |size| {
         let mut ui = ui(watching, size);
         ui.reset_allowed = allowed;
         ui
@@ -68,13 +68,13 @@ async fn run_command(
     companions.recorder = recorder.map(|make| make()).transpose()?;
     let name = command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let allowed = companions.resets.is_some();
-    let front = front(args.output, args.output_file.as_deref(), |size| {
+    let front = front(&args.output, |size| {
         let mut ui = ui(name, size);
         ui.reset_allowed = allowed;
         ui.output = Some(Vec::new());
         ui
     })?;
-    let output = match (&front, &args.output_file) {
+    let output = match (&front, &args.output.file) {
         (Front::Screen(_), _) => ChildOutput::Piped,
         (_, Some(_)) => ChildOutput::Inherit,
         (_, None) => ChildOutput::ToStderr,
