@@ -7,6 +7,7 @@
 )]
 
 mod alerting;
+mod browser;
 mod client;
 mod deploy;
 mod docs;

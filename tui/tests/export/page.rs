@@ -8,7 +8,7 @@ use h2watch::model::snapshot::{Connection, Snapshot};
 use h2watch::verdict::{Cause, Severity};
 
 /// A morning on call: three stalls, healthy connections, one that only shows records, a loss and a degradation.
-fn incident() -> Snapshot {
+pub(crate) fn incident() -> Snapshot {
     let mut hung =
         stalled(named(connection(9, "billing", 3), "ledger.example.net"), Cause::HungServer, 20 * SECOND, 12);
     hung.verdict.severity = Severity::Warning;
@@ -74,30 +74,4 @@ async fn a_crowd_is_cut_to_what_a_person_reads() {
     assert_eq!(html.matches("<tr><td>").count(), 200);
     assert!(html.contains("9800 more connections"));
     assert!(html.len() < 100_000, "{} bytes", html.len());
-}
-
-/// Pictures for a person to look at, at the width of a desk and of a phone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs chromium; writes pictures to H2WATCH_SCREENSHOTS"]
-async fn screenshots() {
-    let folder =
-        std::env::var("H2WATCH_SCREENSHOTS").expect("H2WATCH_SCREENSHOTS: a folder for the pictures");
-    let served = Served::start(HttpLimits::default()).await;
-    served.exporter.observe(incident().into(), &[]);
-    for (name, size) in [("desk", "1280,900"), ("phone", "500,1400")] {
-        let picture = format!("{folder}/exporter-{name}.png");
-        let profile = tempfile::tempdir().unwrap();
-        let status = tokio::process::Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(format!("--window-size={size}"))
-            .arg(format!("--screenshot={picture}"))
-            .arg(format!("http://{}/", served.address))
-            .status()
-            .await
-            .unwrap();
-        assert!(status.success());
-        let bytes = std::fs::read(&picture).unwrap();
-        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000, "{picture}: {} bytes", bytes.len());
-    }
 }

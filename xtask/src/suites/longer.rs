@@ -56,8 +56,8 @@ const SUITES: [Suite; 6] = [
     },
     Suite {
         name: "deploy",
-        what: "the exporter under a real Prometheus and Alertmanager",
-        how: How::Ignored(&["promtool::", "alerting::"]),
+        what: "the exporter under a real Prometheus, Alertmanager and browser",
+        how: How::Ignored(&["promtool::", "browser::", "alerting::"]),
     },
     Suite { name: "fuzz", what: "the frame walker under many random splits", how: How::Properties },
     Suite {
@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Ignored because they are no tests: what tests start as a process of their own, and what makes files of the
 /// repository anew.
-const NO_TESTS: [&str; 4] = ["roles::", "terminal::child", "page::screenshots", "make_the_bundled_recording"];
+const NO_TESTS: [&str; 3] = ["roles::", "terminal::child", "make_the_bundled_recording"];
 
 /// Whether an ignored test runs somewhere else. One that does not would be a test that nobody ever runs.
 pub(super) fn covers(ignored_test: &str) -> bool {
