@@ -1,8 +1,8 @@
 //! `cargo xtask deploy-check`: is everything in `deploy/` right, in the judgement of the programs that will read it?
 //!
-//! Prometheus reads the rules and the metrics and pages through a real Alertmanager, systemd reads the unit, the Kubernetes
-//! schemas the manifest. Needs the Debian packages `prometheus`, `prometheus-alertmanager`, `systemd` and `python3-venv`;
-//! `kubernetes-validate` comes from PyPI into `.cache`. Docker is not asked: an image build needs a daemon and a network.
+//! promtool reads the rules and the metrics, systemd the unit, the Kubernetes schemas the manifest, Chromium the exporter's page.
+//! What they need is set up first. A page through a real Prometheus and Alertmanager takes minutes: `cargo xtask accept deploy`.
+//! Docker is not asked: an image build needs a daemon and a network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::setup::{self, Part, deploy::KUBERNETES_VALIDATE, deploy::kubernetes_validate};
 use crate::{checkout, command, say};
-
-/// Schemas come with it, so the check is offline. The newest Kubernetes that this version knows is what it checks against.
-const KUBERNETES_VALIDATE: &str = "kubernetes-validate==1.37.0";
 
 /// `systemd-analyze security` rates from 0 (locked up) to 10. The unit is at 2.7: what is left are the capabilities that are
 /// its purpose, and the network. More means that somebody has opened something.
@@ -21,6 +19,7 @@ const MAX_EXPOSURE: f64 = 3.0;
 
 /// Runs every check; the first failure ends it.
 pub(crate) fn run() -> Result<()> {
+    setup::require(Part::Deploy)?;
     let deploy = checkout::root().join("deploy");
     rules(&deploy.join("prometheus"))?;
     unit(&deploy.join("systemd/h2watch.service"))?;
@@ -80,37 +79,21 @@ fn exposure(report: &str) -> Option<f64> {
 }
 
 fn manifest(file: &Path) -> Result<()> {
-    let program = kubernetes_validate()?;
-    command::quietly(Command::new(program).arg("--strict").arg(file))?;
+    command::quietly(Command::new(kubernetes_validate()).arg("--strict").arg(file))?;
     say::line(&format!("{KUBERNETES_VALIDATE} --strict: good"));
     Ok(())
 }
 
-/// Installed once, in an environment of its own.
-fn kubernetes_validate() -> Result<PathBuf> {
-    let environment = checkout::cache("deploy/python");
-    let program = environment.join("bin/kubernetes-validate");
-    if !program.is_file() {
-        let python = needed("python3", "python3-venv")?;
-        command::quietly(Command::new(python).args(["-m", "venv"]).arg(&environment))?;
-        let pip = environment.join("bin/pip");
-        command::quietly(Command::new(pip).args(["install", "--quiet", KUBERNETES_VALIDATE]))?;
-    }
-    Ok(program)
-}
-
-/// The exporter's tests that need other people's programs: the linter, and a page from end to end.
+/// The exporter's tests that need other people's programs and take seconds: the linter and the browser.
 fn exporter() -> Result<()> {
-    needed("prometheus", "prometheus")?;
-    needed("prometheus-alertmanager", "prometheus-alertmanager")?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     command::run(
-        Command::new(cargo)
-            .current_dir(checkout::root())
-            .args(["test", "--quiet", "--package", "h2watch", "--test", "export", "--"])
-            .args(["--ignored", "promtool", "alerting"]),
+        command::cargo().args(["test", "--quiet", "--package", "h2watch", "--test", "export", "--"]).args([
+            "--ignored",
+            "promtool::",
+            "browser::",
+        ]),
     )?;
-    say::line("promtool check metrics, and a page through Prometheus and Alertmanager: good");
+    say::line("promtool check metrics, and the page in Chromium: good");
     Ok(())
 }
 

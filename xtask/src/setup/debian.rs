@@ -47,8 +47,14 @@ pub(super) const BENCH: [Need; 4] = [
     Need("bpftool", Some("bpftool")),
 ];
 
-pub(super) const DEPLOY: [Need; 2] =
-    [Need("prometheus", Some("promtool")), Need("prometheus-alertmanager", Some("prometheus-alertmanager"))];
+pub(super) const DEPLOY: [Need; 6] = [
+    Need("prometheus", Some("promtool")),
+    Need("prometheus-alertmanager", Some("prometheus-alertmanager")),
+    Need("systemd", Some("systemd-analyze")),
+    Need("chromium", Some("chromium")),
+    Need("python3-venv", None),
+    Need("python3", Some("python3")),
+];
 
 /// The compiler with its precompiled `core`, and what linking bpf-linker needs.
 pub(super) const BPF: [Need; 9] = [

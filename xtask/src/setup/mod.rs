@@ -7,7 +7,9 @@ mod bpf;
 mod clients;
 mod debian;
 mod deny;
+pub(crate) mod deploy;
 mod go;
+mod python;
 
 use std::time::Instant;
 
@@ -36,7 +38,7 @@ pub(crate) enum Part {
     Vm,
     /// Load generator and server of the benchmark
     Bench,
-    /// Prometheus and Alertmanager, for the exporter's long tests
+    /// Prometheus, Alertmanager, systemd, Kubernetes schemas and a browser, to check `deploy/` and the exporter
     Deploy,
 }
 
@@ -50,7 +52,7 @@ impl Part {
             Self::Deny => deny::set_up(),
             Self::Vm => debian::install(&debian::VM),
             Self::Bench => debian::install(&debian::BENCH),
-            Self::Deploy => debian::install(&debian::DEPLOY),
+            Self::Deploy => deploy::set_up(),
         }
     }
 }

@@ -1,0 +1,28 @@
+//! Virtual environments of Python below `.cache`, with packages of known versions from PyPI.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::step;
+use crate::{checkout, command};
+
+/// Makes `.cache/<folder>` with these packages in it.
+pub(super) fn environment(what: &str, folder: &str, packages: &[&str]) -> Result<()> {
+    let environment = checkout::cache(folder);
+    // Written last: a half-installed environment does not count.
+    let complete = environment.join("complete");
+    let wanted = packages.join("\n");
+    let present = std::fs::read_to_string(&complete).is_ok_and(|have| have == wanted);
+    step(what, present, || {
+        // Debian's own Python first: it uses the system's libssl, which is what TLS tests look at.
+        let system = Path::new("/usr/bin/python3");
+        let python = if system.exists() { system.to_owned() } else { "python3".into() };
+        command::quietly(Command::new(python).args(["-m", "venv", "--clear"]).arg(&environment))?;
+        let mut pip = Command::new(environment.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+        command::quietly(&mut pip)?;
+        std::fs::write(&complete, &wanted).with_context(|| format!("cannot write {}", complete.display()))
+    })
+}
