@@ -4,6 +4,7 @@ use std::fs::File;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +22,7 @@ use super::log::Diagnostics;
 use super::refusal::{brief, chain, refused};
 use super::slots::FieldValue::{U32, U64};
 use super::slots::Mapped;
+use super::uprobe::{Maps, Uprobes};
 use super::{Notice, Object, SlotId, read};
 use crate::diag::Socket;
 use crate::model::sample::{Losses, Reading};
@@ -49,6 +51,7 @@ pub struct Setup {
 /// The loaded programs and their maps. Dropping it detaches everything.
 pub struct Probe {
     pub(super) bpf: Ebpf,
+    pub(super) uprobes: Arc<Uprobes>,
     pub(super) slots: Mapped<Slot>,
     settings: Mapped<Settings>,
     pub(super) connections: HashMap<MapData, u64, u32>,
@@ -114,6 +117,7 @@ impl Probe {
         let release: &mut CgroupSock = program(&mut bpf, "release")?;
         release.load().map_err(|error| refused("release", &error))?;
 
+        let uprobes = Arc::new(Uprobes::new(&object.bytes, Maps::of(&bpf)?)?);
         let diagnostics = Diagnostics::default();
         let logger = EbpfLogger::init_with_logger(&mut bpf, diagnostics.clone()).ok();
         let slots = Mapped::new(map_fd(&bpf, "SLOTS")?, entries as usize)?;
@@ -127,6 +131,7 @@ impl Probe {
             losses: PerCpuArray::try_from(take(&mut bpf, "LOSSES")?)?,
             events: RingBuf::try_from(take(&mut bpf, "EVENTS")?)?,
             bpf,
+            uprobes,
             logger,
             diagnostics,
             walkers,

@@ -38,6 +38,8 @@ impl Probe {
                 })
             })
             .collect();
+        let uprobe = |(name, run_time_ns, runs)| ProgramState { name, attached: None, run_time_ns, runs };
+        programs.extend(self.uprobes.costs().into_iter().map(uprobe));
         programs.sort_by(|a, b| a.name.cmp(&b.name));
         programs
     }

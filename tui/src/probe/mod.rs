@@ -1,7 +1,7 @@
 //! The kernel side, loaded: the only module that names aya.
 //!
 //! `object` is what is loaded, `attach` how, `slots` and `events` are the two ways in which facts come back, `read` turns
-//! them into a `Reading`. Everything is held by file descriptors of this process: when it ends, however it ends, the
+//! them into a `Reading`; `uprobe` loads and attaches what looks into TLS libraries. Everything is held by file descriptors of this process: when it ends, however it ends, the
 //! kernel removes it all.
 
 mod attach;
@@ -13,6 +13,7 @@ mod read;
 mod refusal;
 mod slots;
 mod tls;
+mod uprobe;
 
 pub use attach::{Probe, Scope, Setup};
 pub use events::{HelloPiece, Notice};
@@ -20,3 +21,4 @@ pub use health::ProgramState;
 pub use object::{Object, provenance};
 pub use slots::SlotId;
 pub use tls::{Attached, GoClaim};
+pub use uprobe::{Links, Uprobes};

@@ -4,28 +4,41 @@
 //! processes that map the same library never notice.
 
 use std::collections::HashSet;
-use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::HashMap;
-use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLinkId, UProbeScope};
 use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL, ObjectKey};
 
-use super::attach::{Probe, program};
-use super::refusal::refused;
+use super::attach::Probe;
+use super::uprobe::{Links, Target, Uprobes};
 use crate::model::sample::Library;
 use crate::tls::libraries::Identity;
 use crate::tls::{Coverage, ProbePoint};
 
-/// What is attached in one process.
+/// What is attached in one process. Dropping it detaches that, which takes a tenth of a second: not in the loop.
 #[derive(Debug, Default)]
 pub struct Attached {
-    links: Vec<(&'static str, UProbeLinkId)>,
+    links: Links,
     done: HashSet<(Identity, u64, &'static str)>,
 }
 
 impl Attached {
+    /// Attaches the points of `coverage` that are not attached yet.
+    ///
+    /// # Errors
+    /// The kernel refuses a program or a point; what was attached before stays.
+    pub fn attach(&mut self, uprobes: &Uprobes, coverage: &Coverage) -> Result<()> {
+        for point in &coverage.points {
+            let what = (point.file.identity, point.file_offset, point.program);
+            if !self.done.contains(&what) {
+                self.links.push(attach_point(uprobes, coverage.pid, point)?);
+                self.done.insert(what);
+            }
+        }
+        Ok(())
+    }
+
     /// Number of probe points.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -37,6 +50,28 @@ impl Attached {
     pub fn is_empty(&self) -> bool {
         self.done.is_empty()
     }
+
+    /// What detaches when it is dropped.
+    #[must_use]
+    pub fn into_links(self) -> Links {
+        self.links
+    }
+}
+
+fn attach_point(uprobes: &Uprobes, pid: u32, point: &ProbePoint) -> Result<std::os::fd::OwnedFd> {
+    ensure!(pid != 0, "process 0 cannot be probed");
+    let library = match point.library {
+        Library::OpenSsl => LIBRARY_OPENSSL,
+        Library::Go => LIBRARY_GO,
+        Library::GnuTls => LIBRARY_GNUTLS,
+        Library::BoringSsl => LIBRARY_BORINGSSL,
+    };
+    let cookie = u64::from(library) | u64::from(point.go_receiver_offset) << 32;
+    let file = point.file.probe_path();
+    let target = Target { pid, file: &file, offset: point.file_offset, cookie };
+    uprobes
+        .attach(point.program, &target)
+        .with_context(|| format!("attaching {} to process {pid}, {}", point.program, point.place))
 }
 
 /// A Go connection and the file descriptor that it claims to have.
@@ -48,50 +83,10 @@ pub struct GoClaim {
 }
 
 impl Probe {
-    /// Attaches the points of `coverage` that are not attached yet.
-    ///
-    /// # Errors
-    /// The kernel refuses a program or a point; what was attached before stays.
-    pub fn attach_tls(&mut self, attached: &mut Attached, coverage: &Coverage) -> Result<()> {
-        for point in &coverage.points {
-            let what = (point.file.identity, point.file_offset, point.program);
-            if !attached.done.contains(&what) {
-                let link = self.attach_point(coverage.pid, point)?;
-                attached.links.push((point.program, link));
-                attached.done.insert(what);
-            }
-        }
-        Ok(())
-    }
-
-    fn attach_point(&mut self, pid: u32, point: &ProbePoint) -> Result<UProbeLinkId> {
-        let name = point.program;
-        let uprobe: &mut UProbe = program(&mut self.bpf, name)?;
-        if uprobe.fd().is_err() {
-            uprobe.load().map_err(|error| refused(name, &error))?;
-        }
-        let pid = NonZeroU32::new(pid).context("process 0 cannot be probed")?;
-        let library = match point.library {
-            Library::OpenSsl => LIBRARY_OPENSSL,
-            Library::Go => LIBRARY_GO,
-            Library::GnuTls => LIBRARY_GNUTLS,
-            Library::BoringSsl => LIBRARY_BORINGSSL,
-        };
-        let cookie = u64::from(library) | u64::from(point.go_receiver_offset) << 32;
-        let location = UProbeAttachLocation::AbsoluteOffset(point.file_offset);
-        let place = UProbeAttachPoint { location, cookie: Some(cookie) };
-        uprobe
-            .attach(place, point.file.probe_path(), UProbeScope::OneProcess(pid))
-            .with_context(|| format!("attaching {name} to process {pid}, {}", point.place))
-    }
-
-    /// Removes the points of a process that is no longer watched, or has ended.
-    pub fn detach_tls(&mut self, attached: Attached) {
-        for (name, link) in attached.links {
-            if let Ok(uprobe) = program::<UProbe>(&mut self.bpf, name) {
-                let _ = uprobe.detach(link);
-            }
-        }
+    /// The programs that look into TLS libraries, for any thread.
+    #[must_use]
+    pub fn uprobes(&self) -> Arc<Uprobes> {
+        Arc::clone(&self.uprobes)
     }
 
     /// Follows a claim: the descriptor must be a socket of that process that is watched as its own.

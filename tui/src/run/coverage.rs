@@ -4,26 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::planning::Planning;
 use crate::model::sample::{Cookie, Process, Reading, TlsFacts, Transport, View};
-use crate::probe::{Attached, HelloPiece, Probe, SlotId};
+use crate::probe::{HelloPiece, Probe, SlotId, Uprobes};
 use crate::target::process;
 use crate::tls::h2::{Answer, Facts, decide};
 use crate::tls::hello::{Parse, Prefix, client_hello, server_hello};
-use crate::tls::{Coverage, Depth, Planner};
+use crate::tls::libraries::start_time_ticks;
+use crate::tls::{Coverage, Depth};
 
 /// Processes that connect in a storm are looked at this often at most.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Coverage of all processes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Coverages {
-    depth: Depth,
-    planner: Planner,
-    /// Plans beside the loop, once there is a loop.
-    planning: Option<Planning>,
+    planning: Planning,
     covered: HashMap<u32, Covered>,
     handshakes: HashMap<Cookie, Handshake>,
 }
@@ -31,8 +30,7 @@ pub(super) struct Coverages {
 #[derive(Debug)]
 struct Covered {
     coverage: Coverage,
-    attached: Attached,
-    /// Which files with code the process had mapped: another program or library changes it.
+    /// Which process it was, and which files with code it had mapped: another program or library changes it.
     mapped: u64,
     looked_at: Instant,
 }
@@ -47,10 +45,11 @@ struct Handshake {
     decided: bool,
 }
 
-/// Tells one set of mapped files from another, in one read.
+/// Tells one set of mapped files from another, and one process from a later one of the same number.
 fn mapped_files(pid: u32) -> Option<u64> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     let mut hasher = DefaultHasher::new();
+    start_time_ticks(pid).ok()?.hash(&mut hasher);
     for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|flags| flags.contains('x'))) {
         line.split_ascii_whitespace().skip(2).for_each(|field| field.hash(&mut hasher));
     }
@@ -60,18 +59,18 @@ fn mapped_files(pid: u32) -> Option<u64> {
 impl Coverages {
     /// Looks no deeper than `depth`.
     #[must_use]
-    pub(super) fn new(depth: Depth) -> Self {
-        Self { depth, ..Self::default() }
+    pub(super) fn new(depth: Depth, uprobes: Arc<Uprobes>) -> Self {
+        Self { planning: Planning::new(depth, uprobes), covered: HashMap::new(), handshakes: HashMap::new() }
     }
 
     /// Before the process is what it will be: `program` is what it will run.
-    pub(super) fn anticipate(&mut self, probe: &mut Probe, pid: u32, program: &Path) {
-        let coverage = self.planner.anticipate(pid, self.depth, program);
-        self.attach(probe, coverage, 0);
+    pub(super) fn anticipate(&mut self, pid: u32, program: &Path) {
+        let coverage = self.planning.anticipate(pid, program);
+        self.note_coverage(coverage, 0);
     }
 
     /// Looks at a process, if it is new or has other code than before.
-    pub(super) fn look(&mut self, probe: &mut Probe, pid: u32) {
+    pub(super) fn look(&mut self, pid: u32) {
         let known = self.covered.get_mut(&pid);
         if known.as_ref().is_some_and(|known| known.looked_at.elapsed() < LOOK_EVERY) {
             return;
@@ -83,54 +82,38 @@ impl Coverages {
                 return;
             }
         }
-        match &mut self.planning {
-            Some(planning) => planning.ask(pid, mapped),
-            None => {
-                let coverage = self.planner.plan(pid, self.depth);
-                self.attach_planned(probe, coverage, mapped);
-            }
+        if let Some(coverage) = self.planning.ask(pid, mapped) {
+            self.attached(coverage, mapped);
         }
     }
 
     /// From now on planning happens beside the loop.
     pub(super) fn plan_beside(&mut self) {
-        if self.planning.is_none() {
-            self.planning = Planning::start(self.depth);
-        }
+        self.planning.go_beside();
     }
 
-    /// The next plan that was made beside the loop; never without one.
+    /// The next plan that was made and carried out beside the loop; never without one.
     pub(super) async fn planned(&mut self) -> (Coverage, u64) {
-        if let Some(planning) = &mut self.planning
-            && let Some(planned) = planning.next().await
-        {
-            return planned;
-        }
-        std::future::pending().await
+        self.planning.next().await
     }
 
-    /// Attaches what was planned. A process that ended meanwhile stays what it was known as.
-    pub(super) fn attach_planned(&mut self, probe: &mut Probe, coverage: Coverage, mapped: u64) {
+    /// What is attached now. A process that ended meanwhile stays what it was known as.
+    pub(super) fn attached(&mut self, coverage: Coverage, mapped: u64) {
         if process::exists(coverage.pid) || !self.covered.contains_key(&coverage.pid) {
-            self.attach(probe, coverage, mapped);
+            self.note_coverage(coverage, mapped);
         }
     }
 
-    fn attach(&mut self, probe: &mut Probe, mut coverage: Coverage, mapped: u64) {
-        let pid = coverage.pid;
-        let mut attached = self.covered.remove(&pid).map(|known| known.attached).unwrap_or_default();
-        if let Err(error) = probe.attach_tls(&mut attached, &coverage) {
-            coverage.view = View::Records;
-            coverage.reason = format!("{}; {error:#}", coverage.reason);
-        }
-        self.covered.insert(pid, Covered { coverage, attached, mapped, looked_at: Instant::now() });
+    fn note_coverage(&mut self, coverage: Coverage, mapped: u64) {
+        self.covered.insert(coverage.pid, Covered { coverage, mapped, looked_at: Instant::now() });
     }
 
-    /// Lets go of a process.
-    pub(super) fn forget(&mut self, probe: &mut Probe, pid: u32) {
-        if let Some(known) = self.covered.remove(&pid) {
-            probe.detach_tls(known.attached);
+    /// Lets go of processes.
+    pub(super) fn forget(&mut self, pids: &[u32]) {
+        for pid in pids {
+            self.covered.remove(pid);
         }
+        self.planning.forget(pids);
     }
 
     /// Processes that are known.

@@ -1,51 +1,179 @@
-//! Analysing programs and libraries beside the loop: a large one takes a tenth of a second, and no stall may wait for that.
+//! Analysing programs and libraries, and probing them, beside the loop: a large program takes a tenth of a second, as does
+//! the first load of a kernel program, and taking probes away. No stall may wait for that.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::model::sample::View;
+use crate::probe::{Attached, Links, Uprobes};
 use crate::tls::{Coverage, Depth, Planner};
 
-/// The thread that plans, and what it was asked for.
+/// Plans and probes; what it attached it holds.
+#[derive(Debug)]
+struct Worker {
+    planner: Planner,
+    depth: Depth,
+    uprobes: Arc<Uprobes>,
+    /// By process: when it started, and what is attached there.
+    attached: HashMap<u32, (u64, Attached)>,
+}
+
+impl Worker {
+    fn plan(&mut self, pid: u32) -> (Coverage, Links) {
+        let coverage = self.planner.plan(pid, self.depth);
+        self.attach(coverage)
+    }
+
+    /// Attaches, and gives back the links to an earlier process of the same number.
+    fn attach(&mut self, mut coverage: Coverage) -> (Coverage, Links) {
+        let start = coverage.start_time_ticks;
+        let mut attached = self.attached.remove(&coverage.pid).unwrap_or((start, Attached::default()));
+        let mut stale = Links::default();
+        if attached.0 != start {
+            stale = std::mem::replace(&mut attached, (start, Attached::default())).1.into_links();
+        }
+        if let Err(error) = attached.1.attach(&self.uprobes, &coverage) {
+            coverage.view = View::Records;
+            coverage.reason = format!("{}; {error:#}", coverage.reason);
+        }
+        if !attached.1.is_empty() {
+            self.attached.insert(coverage.pid, attached);
+        }
+        (coverage, stale)
+    }
+}
+
+/// The threads that plan and that take probes away, and what they were asked for.
 #[derive(Debug)]
 pub(super) struct Planning {
-    requests: Sender<u32>,
-    coverages: UnboundedReceiver<Coverage>,
-    /// Processes that it has not answered for, and which files they had mapped.
+    worker: Arc<Mutex<Worker>>,
+    beside: Option<Beside>,
+    /// Without it links are dropped where they are.
+    remover: Option<Sender<Links>>,
+    /// Processes that were not answered for, and which files they had mapped.
     pending: HashMap<u32, u64>,
 }
 
+#[derive(Debug)]
+struct Beside {
+    requests: Sender<u32>,
+    coverages: UnboundedReceiver<Coverage>,
+}
+
+fn lock(worker: &Mutex<Worker>) -> MutexGuard<'_, Worker> {
+    worker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Planning {
-    /// Starts the thread. It ends when this is dropped. It has the rights of the thread that starts it.
-    pub(super) fn start(depth: Depth) -> Option<Self> {
+    pub(super) fn new(depth: Depth, uprobes: Arc<Uprobes>) -> Self {
+        let worker = Worker { planner: Planner::default(), depth, uprobes, attached: HashMap::new() };
+        let worker = Arc::new(Mutex::new(worker));
+        Self { worker, beside: None, remover: remover(), pending: HashMap::new() }
+    }
+
+    /// From now on it happens beside the caller. The thread has the rights of the thread that starts it, and ends with this.
+    pub(super) fn go_beside(&mut self) {
         let (requests, wanted) = channel::<u32>();
         let (answers, coverages) = unbounded_channel();
+        let (worker, remover) = (Arc::clone(&self.worker), self.remover.clone());
         let work = move || {
-            let mut planner = Planner::default();
             while let Ok(pid) = wanted.recv() {
-                if answers.send(planner.plan(pid, depth)).is_err() {
+                let (coverage, stale) = lock(&worker).plan(pid);
+                remove(remover.as_ref(), stale);
+                if answers.send(coverage).is_err() {
                     return;
                 }
             }
         };
         // Without a thread the caller plans by itself.
-        std::thread::Builder::new().name("h2watch-plan".to_owned()).spawn(work).ok()?;
-        Some(Self { requests, coverages, pending: HashMap::new() })
-    }
-
-    /// Asks for a process, once until it is answered.
-    pub(super) fn ask(&mut self, pid: u32, mapped: u64) {
-        if self.pending.insert(pid, mapped).is_none() {
-            // The thread lives as long as this.
-            let _ = self.requests.send(pid);
+        if std::thread::Builder::new().name("h2watch-plan".to_owned()).spawn(work).is_ok() {
+            self.beside = Some(Beside { requests, coverages });
         }
     }
 
-    /// The next answer, and which files the process had mapped when it was asked for.
-    pub(super) async fn next(&mut self) -> Option<(Coverage, u64)> {
-        let coverage = self.coverages.recv().await?;
-        let mapped = self.pending.remove(&coverage.pid).unwrap_or_default();
-        Some((coverage, mapped))
+    /// Asks for a process, once until it is answered; the answer, when nothing happens beside.
+    pub(super) fn ask(&mut self, pid: u32, mapped: u64) -> Option<Coverage> {
+        let Some(beside) = &self.beside else {
+            let (coverage, stale) = lock(&self.worker).plan(pid);
+            remove(self.remover.as_ref(), stale);
+            return Some(coverage);
+        };
+        if self.pending.insert(pid, mapped).is_none() {
+            // The thread lives as long as this.
+            let _ = beside.requests.send(pid);
+        }
+        None
     }
+
+    /// The next answer, and which files the process had mapped when it was asked for; never without a thread.
+    pub(super) async fn next(&mut self) -> (Coverage, u64) {
+        if let Some(beside) = &mut self.beside
+            && let Some(coverage) = beside.coverages.recv().await
+        {
+            let mapped = self.pending.remove(&coverage.pid).unwrap_or_default();
+            return (coverage, mapped);
+        }
+        std::future::pending().await
+    }
+
+    /// Before the process is what it will be: `program` is what it will run.
+    pub(super) fn anticipate(&self, pid: u32, program: &Path) -> Coverage {
+        let mut worker = lock(&self.worker);
+        let depth = worker.depth;
+        let coverage = worker.planner.anticipate(pid, depth, program);
+        worker.attach(coverage).0
+    }
+
+    /// Lets go of processes.
+    pub(super) fn forget(&self, pids: &[u32]) {
+        if pids.is_empty() {
+            return;
+        }
+        let mut worker = lock(&self.worker);
+        let gone = pids.iter().filter_map(|pid| worker.attached.remove(pid));
+        let links = gone.fold(Links::default(), |mut links, (_, attached)| {
+            links.append(&mut attached.into_links());
+            links
+        });
+        drop(worker);
+        remove(self.remover.as_ref(), links);
+    }
+}
+
+/// All probes go at once: one after the other, as at the end of a process, they take a tenth of a second each.
+impl Drop for Planning {
+    fn drop(&mut self) {
+        self.remover = None;
+        let attached = std::mem::take(&mut lock(&self.worker).attached);
+        drop(attached.into_values().fold(Links::default(), |mut links, (_, attached)| {
+            links.append(&mut attached.into_links());
+            links
+        }));
+    }
+}
+
+fn remove(remover: Option<&Sender<Links>>, links: Links) {
+    if let Some(remover) = remover {
+        // It lives as long as there is a sender.
+        let _ = remover.send(links);
+    }
+}
+
+/// A thread that takes away what it is sent, all that has come meanwhile at once.
+fn remover() -> Option<Sender<Links>> {
+    let (sender, links) = channel::<Links>();
+    let work = move || {
+        while let Ok(mut all) = links.recv() {
+            while let Ok(mut more) = links.try_recv() {
+                all.append(&mut more);
+            }
+            drop(all);
+        }
+    };
+    std::thread::Builder::new().name("h2watch-unprobe".to_owned()).spawn(work).ok()?;
+    Some(sender)
 }

@@ -157,7 +157,7 @@ impl Run {
                     }
                 }
                 Woken::ChildEnded(code) => return Ok(Ending::Command(code)),
-                Woken::Planned(planned) => self.watcher.attach_planned(*planned),
+                Woken::Planned(planned) => self.watcher.attached(*planned),
                 Woken::Aside(aside) => self.front.aside(&self.snapshot, aside)?,
                 Woken::Signal(signal) => match &*child {
                     // The command decides what a signal means; h2watch ends when it does.

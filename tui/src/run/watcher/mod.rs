@@ -80,6 +80,7 @@ impl Watcher {
             tls: settings.tls != Depth::Records,
         };
         let probe = Probe::load(&Object::find()?, &setup)?;
+        let coverages = Coverages::new(settings.tls, probe.uprobes());
         let mut watcher = Self {
             probe,
             target,
@@ -89,7 +90,7 @@ impl Watcher {
             followed: BTreeSet::new(),
             spot: 0,
             spot_checked_ns: 0,
-            coverages: Coverages::new(settings.tls),
+            coverages,
             exclude: settings.exclude.clone(),
             leaving: Vec::new(),
             seeded: Vec::new(),
@@ -117,7 +118,7 @@ impl Watcher {
             self.probe.attach(&cgroup)?;
         }
         for pid in self.pids() {
-            self.coverages.look(&mut self.probe, pid);
+            self.coverages.look(pid);
         }
         self.seed();
         Ok(())
@@ -125,13 +126,13 @@ impl Watcher {
 
     /// A process is about to become `program`: whatever TLS it may have is probed before it runs.
     pub fn anticipate(&mut self, pid: u32, program: &std::path::Path) {
-        self.coverages.anticipate(&mut self.probe, pid, program);
+        self.coverages.anticipate(pid, program);
     }
 
     /// Looks for new programs and libraries of the processes that are known.
     pub fn look_at_processes(&mut self) {
         for pid in self.pids() {
-            self.coverages.look(&mut self.probe, pid);
+            self.coverages.look(pid);
         }
     }
 
@@ -155,7 +156,7 @@ impl Watcher {
                 if let Some(reading) = self.probe.read(*slot) {
                     let comm = self.owner(reading.owner.pid).comm.clone();
                     if !self.excludes(&comm) {
-                        self.coverages.look(&mut self.probe, reading.owner.pid);
+                        self.coverages.look(reading.owner.pid);
                     }
                 }
             }
@@ -255,9 +256,7 @@ impl Watcher {
             self.probe.forget_process(pid);
         }
         let gone: Vec<u32> = self.coverages.pids().filter(|&pid| !process::exists(pid)).collect();
-        for pid in gone {
-            self.coverages.forget(&mut self.probe, pid);
-        }
+        self.coverages.forget(&gone);
         self.coverages.retain(&self.probe.cookies().collect());
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);
@@ -364,9 +363,9 @@ impl Watcher {
         self.coverages.planned().await
     }
 
-    /// Attaches to it.
-    pub(super) fn attach_planned(&mut self, (coverage, mapped): (Coverage, u64)) {
-        self.coverages.attach_planned(&mut self.probe, coverage, mapped);
+    /// It is probed now.
+    pub(super) fn attached(&mut self, (coverage, mapped): (Coverage, u64)) {
+        self.coverages.attached(coverage, mapped);
     }
 
     /// What limits this run, in sentences.
