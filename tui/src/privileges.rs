@@ -14,6 +14,8 @@ pub enum Duty {
     FindSockets,
     /// Attach uprobes to processes that start later: look at their executables and sockets, whoever owns them.
     AttachProcesses,
+    /// The same on kernels that ask for more, see [`uprobes_need_admin`].
+    AttachUprobes,
     /// Attach to cgroups that appear later (`cgroup_skb` asks for CAP_NET_ADMIN at attachment).
     AttachCgroups,
     /// Read the sockets of other network namespaces (`setns`).
@@ -36,6 +38,7 @@ impl Duty {
                 Capability::CAP_SYS_PTRACE,
                 Capability::CAP_DAC_READ_SEARCH,
             ],
+            Self::AttachUprobes => &[Capability::CAP_SYS_ADMIN],
             Self::AttachCgroups => &[Capability::CAP_BPF, Capability::CAP_NET_ADMIN],
             Self::EnterNamespaces => &[Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE],
             Self::Reset => &[Capability::CAP_NET_ADMIN],
@@ -48,6 +51,79 @@ impl Duty {
 #[must_use]
 pub fn map_calls_need_capability(kernel: (u32, u32)) -> bool {
     kernel < (5, 19)
+}
+
+/// Whether the kernel lets this thread attach uprobes. It is asked, with a file that does not exist: it looks at the rights first.
+#[must_use]
+pub fn may_attach_uprobes() -> bool {
+    /// `struct perf_event_attr` up to its second version, which ends with `config2` (linux/perf_event.h).
+    #[repr(C)]
+    struct Attributes {
+        kind: u32,
+        size: u32,
+        config: u64,
+        sample_period: u64,
+        sample_type: u64,
+        read_format: u64,
+        flags: u64,
+        wakeup_events: u32,
+        bp_type: u32,
+        uprobe_path: u64,
+        probe_offset: u64,
+    }
+    let Some(kind) = fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+    else {
+        // Attaching will say why not.
+        return true;
+    };
+    let path = c"/proc/self/no-such-file";
+    let attributes = Attributes {
+        kind,
+        size: size_of::<Attributes>() as u32,
+        config: 0,
+        sample_period: 0,
+        sample_type: 0,
+        read_format: 0,
+        flags: 0,
+        wakeup_events: 0,
+        bp_type: 0,
+        uprobe_path: path.as_ptr() as u64,
+        probe_offset: 0,
+    };
+    let (this_process, any_cpu, no_group, no_flags) = (0, -1, -1, 0);
+    // SAFETY: the kernel reads `size` bytes of the attributes and the path behind them, and both outlive the call.
+    let opened = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            this_process,
+            any_cpu,
+            no_group,
+            no_flags,
+        )
+    };
+    debug_assert!(opened < 0, "there is no such file");
+    !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EACCES | libc::EPERM))
+}
+
+/// Whether uprobes ask for CAP_SYS_ADMIN. CAP_PERFMON was enough from Linux 5.8 (commit c9e0924e5c2b) to 6.15; 6.16 took that back
+/// (commit ba677dbe77af, in the stable kernels too), because a uprobe in the middle of an instruction can break any program.
+///
+/// # Errors
+/// The rights of this thread cannot be read or changed.
+pub fn uprobes_need_admin() -> Result<bool> {
+    let admin = Capability::CAP_SYS_ADMIN;
+    let held = caps::has_cap(None, CapSet::Effective, admin).context("cannot read the capabilities")?;
+    if held {
+        caps::drop(None, CapSet::Effective, admin).context("cannot lower CAP_SYS_ADMIN")?;
+    }
+    let allowed = may_attach_uprobes();
+    if held {
+        caps::raise(None, CapSet::Effective, admin).context("cannot raise CAP_SYS_ADMIN again")?;
+    }
+    Ok(!allowed)
 }
 
 /// What several duties need together.
@@ -153,6 +229,16 @@ mod tests {
         assert!(!needed(&[Duty::AttachProcesses, Duty::ReadMaps]).contains(&Capability::CAP_NET_ADMIN));
     }
 
+    #[test]
+    fn asking_what_uprobes_need_changes_nothing() {
+        let before = held().unwrap();
+        let admin = before.effective.iter().any(|name| name == "CAP_SYS_ADMIN");
+        let needed = uprobes_need_admin().unwrap();
+        assert_eq!(held().unwrap(), before);
+        // With it, they are allowed in any case.
+        assert!(!admin || may_attach_uprobes(), "{needed}");
+    }
+
     /// The test below runs this one in a process of its own: what is given up does not come back.
     #[test]
     #[ignore = "gives up the rights of its process; started by the test below"]
@@ -171,6 +257,7 @@ mod tests {
             // The harness's own threads are not this one's children, and are found.
             assert_eq!(threads_beyond(&keep).unwrap().is_empty(), !kept);
             assert!(caps::raise(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).is_err());
+            assert!(!may_attach_uprobes(), "neither CAP_PERFMON nor CAP_SYS_ADMIN is left");
             let again = drop_all_but(&CapsHashSet::new()).unwrap();
             assert!(again.effective.is_empty() && again.permitted.is_empty());
             // Root that executes a program would get everything back without the bounding set.

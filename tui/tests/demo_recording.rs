@@ -59,6 +59,7 @@ async fn make_the_bundled_recording() {
         stall_after: thresholds.stall_after,
         min_streams: 2,
         tls: Depth::Records,
+        no_uprobes: false,
         exclude: None,
     };
     let mut watcher = Watcher::start(target, hierarchy, &settings).unwrap();

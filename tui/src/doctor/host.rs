@@ -14,7 +14,7 @@ const NEEDED: [&str; 4] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON", "CAP_SYS_P
 
 /// All checks, in the order in which watching needs them.
 pub(super) fn examine() -> Vec<Finding> {
-    let mut findings = vec![kernel(), rights()];
+    let mut findings = vec![kernel(), rights(), uprobes()];
     match Hierarchy::find_mount() {
         Ok(hierarchy) => {
             findings.push(Finding::pass("cgroup v2", format!("mounted at {}", hierarchy.mount().display())));
@@ -56,12 +56,32 @@ fn rights() -> Finding {
         .into_iter()
         .filter(|name| !held.effective.iter().any(|capability| capability == name))
         .collect();
-    let details = vec![format!("effective: {}", held.effective.join(" "))];
+    let details = vec![
+        format!("effective: {}", list(&held.effective)),
+        format!("permitted: {}", list(&held.permitted)),
+        format!("bounding: {}", list(&held.bounding)),
+        format!("no_new_privs: {}", if held.no_new_privileges { "yes" } else { "no" }),
+    ];
     if missing.is_empty() {
         return Finding::pass("rights", format!("{} are held", NEEDED.join(", "))).with_details(details);
     }
     Finding::fail("rights", format!("{} missing", missing.join(", ")), "run it with sudo")
         .with_details(details)
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(" ") }
+}
+
+fn uprobes() -> Finding {
+    if privileges::may_attach_uprobes() {
+        return Finding::pass("uprobes", "TLS libraries can be looked into with the rights that are held");
+    }
+    Finding::warn(
+        "uprobes",
+        "this kernel does not allow them with the rights that are held: TLS connections are seen as records only",
+        "CAP_SYS_ADMIN (Linux 6.16 and newer, and stable kernels since July 2025), or CAP_PERFMON before",
+    )
 }
 
 /// Loads the probe and attaches it to a cgroup without processes.

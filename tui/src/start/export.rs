@@ -15,13 +15,13 @@ pub(super) async fn export(signals: Signals, args: &Export) -> Result<Ending> {
     require_rights()?;
     let hierarchy = Hierarchy::find_mount()?;
     let target = Target::resolve(&args.selector, &hierarchy)?;
-    let mut watcher =
-        Watcher::start(target, hierarchy, &settings(args.thresholds, args.max_connections, &args.selector))?;
+    let settings = settings(args.thresholds, args.max_connections, &args.selector);
+    let mut watcher = Watcher::start(target, hierarchy, &settings)?;
     let mut companions = act::companions(&args.act, args.thresholds, &mut watcher)?;
     let exporter = Exporter::new(LabelLimits::for_destinations(args.max_destinations));
     let http =
         HttpThread::start(args.listen, exporter.clone(), Box::new(json::snapshot), HttpLimits::default())?;
-    rights::reduce(&watcher, args.thresholds.tls, args.act.reset)?;
+    rights::reduce(&watcher, settings.tls, args.act.reset)?;
     companions.exporter = Some(Feed::new(exporter));
     let mut lines = Lines::log();
     lines.say(&format!("listening on http://{}", http.address()))?;

@@ -18,6 +18,7 @@ use crate::cli::{Cli, Mode, Output, OutputArgs, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
 use crate::privileges;
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
+use crate::tls::Depth;
 use crate::verdict::{Policy, StallAfter, Thresholds};
 
 /// Runs what was asked for.
@@ -71,11 +72,13 @@ fn on_terminal() -> bool {
 }
 
 fn settings(thresholds: ThresholdArgs, max_connections: u32, selector: &Selector) -> Settings {
+    let no_uprobes = thresholds.tls != Depth::Records && !privileges::may_attach_uprobes();
     Settings {
         max_connections,
         stall_after: shortest(thresholds),
         min_streams: thresholds.min_streams,
-        tls: thresholds.tls,
+        tls: if no_uprobes { Depth::Records } else { thresholds.tls },
+        no_uprobes,
         exclude: selector.exclude.clone(),
     }
 }

@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::privileges::{Duty, drop_all_but, map_calls_need_capability, needed, threads_beyond};
+use crate::privileges::{
+    Duty, drop_all_but, map_calls_need_capability, needed, threads_beyond, uprobes_need_admin,
+};
 use crate::reset::policy::Mode;
 use crate::run::Watcher;
 use crate::tls::Depth;
@@ -13,6 +15,8 @@ struct Situation {
     /// Major and minor.
     kernel: (u32, u32),
     tls: Depth,
+    /// Uprobes are not to be had for less than CAP_SYS_ADMIN.
+    uprobes_need_admin: bool,
     reset: Mode,
     /// Cgroups may have to be attached later.
     more_cgroups: bool,
@@ -27,6 +31,7 @@ pub(super) fn reduce(watcher: &Watcher, tls: Depth, reset: Mode) -> Result<()> {
     let situation = Situation {
         kernel: kernel(&rustix::system::uname().release().to_string_lossy()),
         tls,
+        uprobes_need_admin: uprobes_need_admin()?,
         reset,
         more_cgroups: watcher.attaches_later(),
         other_namespaces: watcher.is_in_other_namespaces()?,
@@ -48,6 +53,7 @@ fn duties(situation: Situation) -> Vec<Duty> {
         (Duty::FindSockets, true),
         (Duty::ReadMaps, map_calls_need_capability(situation.kernel)),
         (Duty::AttachProcesses, situation.tls != Depth::Records),
+        (Duty::AttachUprobes, situation.tls != Depth::Records && situation.uprobes_need_admin),
         (Duty::AttachCgroups, situation.more_cgroups),
         (Duty::EnterNamespaces, situation.other_namespaces),
         (Duty::Reset, matches!(situation.reset, Mode::Auto | Mode::Confirm)),
@@ -71,6 +77,7 @@ mod tests {
     const LEAST: Situation = Situation {
         kernel: (6, 1),
         tls: Depth::Records,
+        uprobes_need_admin: true,
         reset: Mode::Off,
         more_cgroups: false,
         other_namespaces: false,
@@ -83,7 +90,8 @@ mod tests {
             (LEAST, &[][..]),
             (Situation { reset: Mode::DryRun, ..LEAST }, &[]),
             (Situation { reset: Mode::Auto, ..LEAST }, &[CAP_NET_ADMIN]),
-            (Situation { tls: Depth::Auto, ..LEAST }, &[CAP_BPF, CAP_PERFMON]),
+            (Situation { tls: Depth::Auto, ..LEAST }, &[CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN]),
+            (Situation { tls: Depth::Auto, uprobes_need_admin: false, ..LEAST }, &[CAP_BPF, CAP_PERFMON]),
             (Situation { kernel: (5, 10), ..LEAST }, &[CAP_BPF]),
             (Situation { more_cgroups: true, ..LEAST }, &[CAP_BPF, CAP_NET_ADMIN]),
             (Situation { other_namespaces: true, ..LEAST }, &[CAP_SYS_ADMIN]),

@@ -1,17 +1,15 @@
-//! The real exporter on a real incident: a series for it, the rights that it keeps, the signals that it gets.
+//! The real exporter: a series for a real incident, whom it watches, and the rights that it keeps (`rights`).
+
+mod rights;
 
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::Exporter;
 use crate::support::programs::{self, Program, role};
+use crate::support::wait_until;
 use crate::support::watch::signal_process;
-use crate::support::{tools, wait_until};
 use rustix::process::Signal;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
-
-const CAP_NET_ADMIN: u64 = 1 << 12;
-const CAP_SYS_PTRACE: u64 = 1 << 19;
-const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 fn steady(cgroup: &Cgroup, server: &str) -> Program {
     let arguments = ["5", "100", "/bytes/10", server].map(str::to_owned);
@@ -50,47 +48,6 @@ fn a_stopped_server_is_a_stalled_connection_of_cause_silent_peer() {
     });
     let log = exporter.log();
     assert!(log.contains("STALL") && !log.contains(" open "), "{log}");
-}
-
-#[test]
-fn it_keeps_few_rights_survives_sighup_and_ends_by_sigterm() {
-    let cgroup = Cgroup::new("rights");
-    let exporter = Exporter::start(&["--cgroup", cgroup.path().to_str().unwrap()]);
-    let threads = exporter.threads();
-    let http: Vec<u64> = threads.iter().filter(|t| t.0 == "h2watch-http").map(|t| t.1).collect();
-    assert_eq!(http, [0], "{threads:x?}");
-    for (name, permitted) in threads.iter().filter(|thread| thread.0 != "h2watch-http") {
-        assert_eq!(permitted & (CAP_NET_ADMIN | CAP_SYS_ADMIN), 0, "{name}: {permitted:x}");
-        assert_ne!(permitted & CAP_SYS_PTRACE, 0, "{name}: {permitted:x}");
-    }
-    let sampled = exporter.wait_for("h2watch_last_sample_timestamp_seconds", &[], |at| at > 0.0);
-    exporter.signal(Signal::HUP);
-    // It went on reading the probe, not only serving.
-    exporter.wait_for("h2watch_last_sample_timestamp_seconds", &[], |at| at > sampled + 0.5);
-    assert_eq!(exporter.stop().code(), Some(0));
-}
-
-/// As `deploy/systemd/h2watch.service` runs it.
-#[test]
-fn an_ordinary_user_with_the_capabilities_of_the_unit_is_enough() {
-    let unit = std::fs::read_to_string(tools::workspace().join("deploy/systemd/h2watch.service")).unwrap();
-    let names = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
-    let short = |name: &str| format!("+{}", name.strip_prefix("CAP_").unwrap().to_lowercase());
-    let capabilities = names.split(' ').map(short).collect::<Vec<_>>().join(",");
-    let cgroup = Cgroup::new("user");
-    let (_server, address) = programs::server();
-    // Open before the exporter, so that it has to look at a process of root.
-    let _before = steady(&cgroup, &address.to_string());
-    let exporter = Exporter::start_as_user(&capabilities, &["--cgroup", cgroup.path().to_str().unwrap()]);
-    exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
-    exporter.wait_for("h2watch_connections", &[], |open| open == 1.0);
-    let _after = steady(&cgroup, &address.to_string());
-    exporter.wait_for("h2watch_connections", &[], |open| open == 2.0);
-    assert_eq!(exporter.metrics().sum("h2watch_degradations", &[]), 0.0, "{}", exporter.log());
-    for (name, permitted) in exporter.threads() {
-        assert_eq!(permitted & (CAP_NET_ADMIN | CAP_SYS_ADMIN), 0, "{name}: {permitted:x}");
-    }
-    assert_eq!(exporter.stop().code(), Some(0));
 }
 
 /// A program under a name of its own, which the kernel takes from the file that is executed.

@@ -37,9 +37,14 @@ pub struct Settings {
     pub min_streams: u32,
     /// How deep to look into TLS.
     pub tls: Depth,
+    /// It would be deeper if the kernel allowed this process to attach uprobes.
+    pub no_uprobes: bool,
     /// Processes of the target that are left alone.
     pub exclude: Option<Names>,
 }
+
+const NO_UPROBES: &str = "TLS connections are seen as records only: this kernel does not let h2watch attach uprobes with the rights \
+                          that it has (since Linux 6.16 that needs CAP_SYS_ADMIN)";
 
 /// The watch itself.
 #[derive(Debug)]
@@ -96,6 +101,9 @@ impl Watcher {
             seeded: Vec::new(),
             warnings: BTreeSet::new(),
         };
+        if settings.no_uprobes {
+            watcher.warn(NO_UPROBES.to_owned());
+        }
         watcher.follow(true)?;
         Ok(watcher)
     }

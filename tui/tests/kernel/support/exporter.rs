@@ -64,17 +64,13 @@ impl Exporter {
         self.log.lock().unwrap().clone()
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The exposition.
     pub(crate) fn metrics(&self) -> Metrics {
-        let mut stream = TcpStream::connect(self.address).expect("the exporter listens");
-        stream.set_read_timeout(Some(SOON)).expect("a socket");
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: h2watch\r\nConnection: close\r\n\r\n")
-            .expect("the exporter reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the exporter answers");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        Metrics(answer)
+        Metrics(get(self.address, "/metrics").expect("the exporter answers"))
     }
 
     /// Waits until the sum of a metric's series with all of these labels is `wanted`.
@@ -96,22 +92,46 @@ impl Exporter {
         }
     }
 
-    /// Names and permitted capabilities of its threads.
-    pub(crate) fn threads(&self) -> Vec<(String, u64)> {
+    /// What each of its threads may do.
+    pub(crate) fn threads(&self) -> Vec<Thread> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the exporter runs");
         let read = |task: fs::DirEntry| {
             let status = fs::read_to_string(task.path().join("status")).ok()?;
             let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-            Some((field("Name:")?.to_owned(), u64::from_str_radix(field("CapPrm:")?, 16).ok()?))
+            let mask = |name| u64::from_str_radix(field(name)?, 16).ok();
+            Some(Thread {
+                name: field("Name:")?.to_owned(),
+                permitted: mask("CapPrm:")?,
+                effective: mask("CapEff:")?,
+                inheritable: mask("CapInh:")?,
+                ambient: mask("CapAmb:")?,
+                bounding: mask("CapBnd:")?,
+                no_new_privileges: field("NoNewPrivs:")? == "1",
+            })
         };
         tasks.flatten().filter_map(read).collect()
     }
 
     /// Resident memory, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the exporter runs");
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        kib.and_then(|kib| kib.parse::<u64>().ok()).expect("VmRSS in kB") * 1024
+        resident_bytes(self.pid())
+    }
+
+    /// How many entries a map of its kernel programs has, as bpftool counts them.
+    pub(crate) fn map_entries(&self, name: &str) -> usize {
+        let descriptors = fs::read_dir(format!("/proc/{}/fdinfo", self.pid())).expect("the exporter runs");
+        for descriptor in descriptors.flatten() {
+            let info = fs::read_to_string(descriptor.path()).unwrap_or_default();
+            let Some(id) = info.lines().find_map(|line| line.strip_prefix("map_id:")) else { continue };
+            let shown = tools::run("bpftool", &["-j", "map", "show", "id", id.trim()]);
+            let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
+            if shown["name"] == name {
+                let dump = tools::run("bpftool", &["-j", "map", "dump", "id", id.trim()]);
+                let dump: serde_json::Value = serde_json::from_str(&dump).expect("bpftool prints JSON");
+                return dump.as_array().expect("a list of entries").len();
+            }
+        }
+        panic!("the exporter has no map {name}");
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
@@ -129,6 +149,39 @@ impl Drop for Exporter {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What `/proc/PID/task/TID/status` says of a thread's rights; capabilities as bits, see `capabilities(7)`.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    pub(crate) name: String,
+    pub(crate) permitted: u64,
+    pub(crate) effective: u64,
+    pub(crate) inheritable: u64,
+    pub(crate) ambient: u64,
+    pub(crate) bounding: u64,
+    pub(crate) no_new_privileges: bool,
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse::<u64>().ok()).expect("VmRSS in kB") * 1024
+}
+
+/// Asks an HTTP server on loopback; the body of its answer 200.
+pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SOON))?;
+    // HTTP/1.0: no pieces (RFC 9112, section 7.1), and the end of the connection is the end of the answer.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: h2watch\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.split(' ').nth(1) == Some("200") => Ok(body.to_owned()),
+        _ => Err(std::io::Error::other(answer)),
     }
 }
 

@@ -1,0 +1,134 @@
+//! What the exporter keeps of its rights once it is attached, read from /proc for every thread; and that it is enough.
+
+use super::steady;
+use crate::support::cgroup::Cgroup;
+use crate::support::exporter::Exporter;
+use crate::support::programs::{self, Program, installed};
+use crate::support::{take_turns, tools};
+use rustix::process::Signal;
+
+const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
+const CAP_NET_ADMIN: u64 = 1 << 12;
+const CAP_SYS_PTRACE: u64 = 1 << 19;
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+const CAP_PERFMON: u64 = 1 << 38;
+const CAP_BPF: u64 = 1 << 39;
+
+/// The thread that speaks with strangers.
+const HTTP: &str = "h2watch-http";
+const FIND_SOCKETS: u64 = CAP_SYS_PTRACE | CAP_DAC_READ_SEARCH;
+
+/// To attach uprobes to processes that start later: more on kernels that ask for more.
+fn attach_processes() -> u64 {
+    let admin = h2watch::privileges::uprobes_need_admin().expect("the rights of this test can be read");
+    FIND_SOCKETS | CAP_BPF | CAP_PERFMON | if admin { CAP_SYS_ADMIN } else { 0 }
+}
+
+/// Every thread holds these rights and no other, cannot get more, and the HTTP side has none.
+fn assert_rights(exporter: &Exporter, wanted: u64) {
+    let threads = exporter.threads();
+    assert_eq!(threads.iter().filter(|thread| thread.name == HTTP).count(), 1, "{threads:x?}");
+    for thread in &threads {
+        let wanted = if thread.name == HTTP { 0 } else { wanted };
+        assert_eq!(thread.permitted, wanted, "{threads:x?}");
+        assert_eq!(thread.effective, wanted, "{threads:x?}");
+        assert_eq!((thread.inheritable, thread.ambient), (0, 0), "{threads:x?}");
+        assert!(thread.no_new_privileges, "{threads:x?}");
+    }
+}
+
+#[test]
+fn every_right_that_is_kept_has_its_duty() {
+    let cgroup = Cgroup::new("rights");
+    let path = cgroup.path().to_str().unwrap();
+    for (options, wanted) in [
+        (&["--tls", "records"][..], FIND_SOCKETS),
+        (&["--tls", "records", "--reset", "dry-run"], FIND_SOCKETS),
+        (&["--tls", "records", "--reset", "auto"], FIND_SOCKETS | CAP_NET_ADMIN),
+        (&[], attach_processes()),
+        (&["--reset", "confirm"], attach_processes() | CAP_NET_ADMIN),
+    ] {
+        let exporter = Exporter::start(&[&["--cgroup", path], options].concat());
+        println!("{options:?}: {wanted:x}");
+        assert_rights(&exporter, wanted);
+        // Root has a bounding set as well: what a program that it executes could regain.
+        assert!(exporter.threads().iter().all(|t| t.bounding & !wanted == 0), "{:x?}", exporter.threads());
+    }
+}
+
+#[test]
+fn it_survives_sighup_and_ends_by_sigterm() {
+    let cgroup = Cgroup::new("signals");
+    let exporter = Exporter::start(&["--cgroup", cgroup.path().to_str().unwrap()]);
+    let sampled = exporter.wait_for("h2watch_last_sample_timestamp_seconds", &[], |at| at > 0.0);
+    exporter.signal(Signal::HUP);
+    // It went on reading the probe, not only serving.
+    exporter.wait_for("h2watch_last_sample_timestamp_seconds", &[], |at| at > sampled + 0.5);
+    assert_eq!(exporter.stop().code(), Some(0));
+}
+
+/// As `deploy/systemd/h2watch.service` runs it.
+fn start_as_unit(cgroup: &Cgroup) -> Exporter {
+    let unit = std::fs::read_to_string(tools::workspace().join("deploy/systemd/h2watch.service")).unwrap();
+    let names = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
+    let short = |name: &str| format!("+{}", name.strip_prefix("CAP_").unwrap().to_lowercase());
+    let capabilities = names.split(' ').map(short).collect::<Vec<_>>().join(",");
+    Exporter::start_as_user(&capabilities, &["--cgroup", cgroup.path().to_str().unwrap()])
+}
+
+#[test]
+fn an_ordinary_user_with_the_capabilities_of_the_unit_is_enough() {
+    let cgroup = Cgroup::new("user");
+    let (_server, address) = programs::server();
+    // Open before the exporter, so that it has to look at a process of root.
+    let _before = steady(&cgroup, &address.to_string());
+    let exporter = start_as_unit(&cgroup);
+    exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
+    exporter.wait_for("h2watch_connections", &[], |open| open == 1.0);
+    let _after = steady(&cgroup, &address.to_string());
+    exporter.wait_for("h2watch_connections", &[], |open| open == 2.0);
+    // Without CAP_SYS_ADMIN in the unit, newer kernels allow no uprobes: that is said, and nothing is kept for them.
+    let records_only = attach_processes() & CAP_SYS_ADMIN != 0;
+    let degradations = exporter.metrics().sum("h2watch_degradations", &[]);
+    assert_eq!(degradations, f64::from(u8::from(records_only)), "{}", exporter.log());
+    assert_eq!(exporter.log().contains("seen as records only"), records_only, "{}", exporter.log());
+    assert_rights(&exporter, if records_only { FIND_SOCKETS } else { attach_processes() });
+    assert_eq!(exporter.stop().code(), Some(0));
+}
+
+/// Uprobes on programs that did not run yet when the rights were given up.
+#[test]
+fn tls_clients_that_start_after_the_rights_are_gone_are_seen_frame_by_frame() {
+    let _turn = take_turns();
+    let (_server, origin) = programs::tls_server(&[]);
+    let cgroup = Cgroup::new("after");
+    let exporter = Exporter::start(&["--cgroup", cgroup.path().to_str().unwrap(), "--tls", "frames"]);
+    assert_rights(&exporter, attach_processes());
+    let _node = pool(&cgroup, node(&origin));
+    let _go = pool(&cgroup, go(&origin));
+    for library in ["openssl", "go"] {
+        let labels = ["view=\"frames\"", &format!("library=\"{library}\"")];
+        exporter.wait_for("h2watch_processes", &labels, |processes| processes == 1.0);
+    }
+    let seen = ["transport=\"tls\"", "view=\"frames\""];
+    exporter.wait_for("h2watch_connections", &seen, |open| open == 2.0);
+    exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
+    assert_rights(&exporter, attach_processes());
+}
+
+/// A request each 100 ms until it is killed.
+fn pool(cgroup: &Cgroup, words: Vec<String>) -> Program {
+    let words = [words, ["100", "1000", "/bytes/10", "0"].map(str::to_owned).to_vec()].concat();
+    let mut client = Program::start_with(&words, |command| cgroup.start_inside(command));
+    client.hear("CONNECTED");
+    client
+}
+
+fn node(origin: &str) -> Vec<String> {
+    let script = tools::client_source("caller.mjs");
+    installed("node", &[&script.to_string_lossy(), origin])
+}
+
+fn go(origin: &str) -> Vec<String> {
+    vec![tools::go_client().to_string_lossy().into_owned(), "caller".to_owned(), origin.to_owned()]
+}
