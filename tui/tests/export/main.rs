@@ -6,7 +6,6 @@
     reason = "a test that cannot go on must end, also in the functions it shares"
 )]
 
-mod alerting;
 mod browser;
 mod client;
 mod deploy;

@@ -12,6 +12,7 @@
 mod roles;
 mod support;
 
+mod alerting;
 mod attach;
 mod check;
 mod counts;
