@@ -1,5 +1,8 @@
-//! The real exporter: a series for a real incident, whom it watches, and the rights that it keeps (`rights`).
+//! The real exporter: a series for a real incident, whom it watches, the rights that it keeps (`rights`), and how it bears a crowd
+//! of connections (`crowd`) and of clients (`hostile`).
 
+mod crowd;
+mod hostile;
 mod rights;
 
 use crate::support::cgroup::Cgroup;

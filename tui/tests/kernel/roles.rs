@@ -4,6 +4,7 @@
 mod caller;
 mod careless;
 mod churn;
+mod crowd;
 mod mixed;
 mod patient;
 mod quiet;
@@ -26,6 +27,7 @@ fn play() {
         "caller" => caller::play(&arguments),
         "careless" => careless::play(&arguments),
         "churn" => churn::play(&arguments),
+        "crowd" => crowd::play(&arguments),
         "mixed" => mixed::play(&arguments),
         "patient" => patient::play(&arguments),
         "quiet" => quiet::play(&arguments),
@@ -34,7 +36,18 @@ fn play() {
     }
 }
 
+/// Raises the limit of open files, where it is lower.
+fn allow_descriptors(wanted: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < wanted) {
+        let maximum = maximum.map(|maximum| maximum.max(wanted));
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).expect("root may");
+    }
+}
+
 fn server(address: &str) {
+    allow_descriptors(16_384);
     let listener = TcpListener::bind(address).expect("a free port");
     println!("\nSERVING {}", listener.local_addr().expect("a bound socket"));
     crate::support::servers::serve(listener);
