@@ -72,11 +72,13 @@ impl Planning {
     pub(super) fn new(depth: Depth, uprobes: Arc<Uprobes>) -> Self {
         let worker = Worker { planner: Planner::default(), depth, uprobes, attached: HashMap::new() };
         let worker = Arc::new(Mutex::new(worker));
-        Self { worker, beside: None, remover: remover(), pending: HashMap::new() }
+        Self { worker, beside: None, remover: None, pending: HashMap::new() }
     }
 
-    /// From now on it happens beside the caller. The thread has the rights of the thread that starts it, and ends with this.
+    /// From now on it happens beside the caller. The threads have the rights of the thread that starts them, which may have given
+    /// up some by now, and end with this.
     pub(super) fn go_beside(&mut self) {
+        self.remover = remover();
         let (requests, wanted) = channel::<u32>();
         let (answers, coverages) = unbounded_channel();
         let (worker, remover) = (Arc::clone(&self.worker), self.remover.clone());
