@@ -14,7 +14,7 @@ pub enum Duty {
     FindSockets,
     /// Attach uprobes to processes that start later: look at their executables and sockets, whoever owns them.
     AttachProcesses,
-    /// The same on kernels that ask for more, see [`uprobes_need_admin`].
+    /// The same where uprobes are perf events and the kernel asks for more, see [`uprobes_need_admin`].
     AttachUprobes,
     /// Attach to cgroups that appear later (`cgroup_skb` asks for CAP_NET_ADMIN at attachment).
     AttachCgroups,
@@ -53,9 +53,10 @@ pub fn map_calls_need_capability(kernel: (u32, u32)) -> bool {
     kernel < (5, 19)
 }
 
-/// Whether the kernel lets this thread attach uprobes. It is asked, with a file that does not exist: it looks at the rights first.
+/// Whether the kernel lets this thread attach uprobes as perf events. It is asked, with a file that does not exist: it looks at the
+/// rights first.
 #[must_use]
-pub fn may_attach_uprobes() -> bool {
+pub fn may_open_uprobes() -> bool {
     /// `struct perf_event_attr` up to its second version, which ends with `config2` (linux/perf_event.h).
     #[repr(C)]
     struct Attributes {
@@ -108,7 +109,7 @@ pub fn may_attach_uprobes() -> bool {
     !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EACCES | libc::EPERM))
 }
 
-/// Whether uprobes ask for CAP_SYS_ADMIN. CAP_PERFMON was enough from Linux 5.8 (commit c9e0924e5c2b) to 6.15; 6.16 took that back
+/// Whether uprobes that are perf events ask for CAP_SYS_ADMIN. CAP_PERFMON was enough from Linux 5.8 (commit c9e0924e5c2b) to 6.15; 6.16 took that back
 /// (commit ba677dbe77af, in the stable kernels too), because a uprobe in the middle of an instruction can break any program.
 ///
 /// # Errors
@@ -119,7 +120,7 @@ pub fn uprobes_need_admin() -> Result<bool> {
     if held {
         caps::drop(None, CapSet::Effective, admin).context("cannot lower CAP_SYS_ADMIN")?;
     }
-    let allowed = may_attach_uprobes();
+    let allowed = may_open_uprobes();
     if held {
         caps::raise(None, CapSet::Effective, admin).context("cannot raise CAP_SYS_ADMIN again")?;
     }
@@ -236,7 +237,7 @@ mod tests {
         let needed = uprobes_need_admin().unwrap();
         assert_eq!(held().unwrap(), before);
         // With it, they are allowed in any case.
-        assert!(!admin || may_attach_uprobes(), "{needed}");
+        assert!(!admin || may_open_uprobes(), "{needed}");
     }
 
     /// The test below runs this one in a process of its own: what is given up does not come back.
@@ -257,7 +258,7 @@ mod tests {
             // The harness's own threads are not this one's children, and are found.
             assert_eq!(threads_beyond(&keep).unwrap().is_empty(), !kept);
             assert!(caps::raise(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).is_err());
-            assert!(!may_attach_uprobes(), "neither CAP_PERFMON nor CAP_SYS_ADMIN is left");
+            assert!(!may_open_uprobes(), "neither CAP_PERFMON nor CAP_SYS_ADMIN is left");
             let again = drop_all_but(&CapsHashSet::new()).unwrap();
             assert!(again.effective.is_empty() && again.permitted.is_empty());
             // Root that executes a program would get everything back without the bounding set.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Finding;
 use crate::diag::Namespaces;
 use crate::privileges;
-use crate::probe::{Object, Probe, Scope, Setup, provenance};
+use crate::probe::{Object, Probe, Scope, Setup, are_multi_links, provenance};
 use crate::reset::kill;
 use crate::target::cgroup::{Hierarchy, OwnCgroup};
 
@@ -74,13 +74,13 @@ fn list(names: &[String]) -> String {
 }
 
 fn uprobes() -> Finding {
-    if privileges::may_attach_uprobes() {
+    if are_multi_links() || privileges::may_open_uprobes() {
         return Finding::pass("uprobes", "TLS libraries can be looked into with the rights that are held");
     }
     Finding::warn(
         "uprobes",
         "this kernel does not allow them with the rights that are held: TLS connections are seen as records only",
-        "CAP_SYS_ADMIN (Linux 6.16 and newer, and stable kernels since July 2025), or CAP_PERFMON before",
+        "give it CAP_SYS_ADMIN, which stable kernels before 6.10 want since July 2025, or run it as root",
     )
 }
 

@@ -72,7 +72,7 @@ fn on_terminal() -> bool {
 }
 
 fn settings(thresholds: ThresholdArgs, max_connections: u32, selector: &Selector) -> Settings {
-    let no_uprobes = thresholds.tls != Depth::Records && !privileges::may_attach_uprobes();
+    let no_uprobes = thresholds.tls != Depth::Records && !rights::may_attach_uprobes();
     Settings {
         max_connections,
         stall_after: shortest(thresholds),

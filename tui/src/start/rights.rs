@@ -3,8 +3,10 @@
 use anyhow::{Context, Result, bail};
 
 use crate::privileges::{
-    Duty, drop_all_but, map_calls_need_capability, needed, threads_beyond, uprobes_need_admin,
+    Duty, drop_all_but, map_calls_need_capability, may_open_uprobes, needed, threads_beyond,
+    uprobes_need_admin,
 };
+use crate::probe::are_multi_links;
 use crate::reset::policy::Mode;
 use crate::run::Watcher;
 use crate::tls::Depth;
@@ -23,6 +25,12 @@ struct Situation {
     other_namespaces: bool,
 }
 
+/// Whether the processes that are found can be probed with the rights that are held. `uprobe_multi` links need no more than the
+/// programs themselves.
+pub(super) fn may_attach_uprobes() -> bool {
+    are_multi_links() || may_open_uprobes()
+}
+
 /// Gives up every right that watching on does not need, and checks that no thread has kept one.
 ///
 /// # Errors
@@ -31,7 +39,7 @@ pub(super) fn reduce(watcher: &Watcher, tls: Depth, reset: Mode) -> Result<()> {
     let situation = Situation {
         kernel: kernel(&rustix::system::uname().release().to_string_lossy()),
         tls,
-        uprobes_need_admin: uprobes_need_admin()?,
+        uprobes_need_admin: !are_multi_links() && uprobes_need_admin()?,
         reset,
         more_cgroups: watcher.attaches_later(),
         other_namespaces: watcher.is_in_other_namespaces()?,

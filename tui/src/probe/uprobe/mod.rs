@@ -93,9 +93,8 @@ impl Uprobes {
         let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
         object.relocate_maps(shared, &text)?;
         object.relocate_calls(&text)?;
-        let multi = kernel_version().is_some_and(|version| version >= MULTI_SINCE)
-            && std::env::var_os("H2WATCH_UPROBES").is_none_or(|kind| kind != "perf");
-        Ok(Self { loader: Mutex::new(Loader { object, _maps: maps, btf, loaded: HashMap::new() }), multi })
+        let loader = Mutex::new(Loader { object, _maps: maps, btf, loaded: HashMap::new() });
+        Ok(Self { loader, multi: are_multi_links() })
     }
 
     /// Attaches the program `name` to one place in one process.
@@ -141,6 +140,13 @@ impl Loader {
         }
         self.loaded.get(name).context("just loaded")
     }
+}
+
+/// True where uprobes are `uprobe_multi` links; else they are perf events, for which kernels want more rights.
+#[must_use]
+pub fn are_multi_links() -> bool {
+    kernel_version().is_some_and(|version| version >= MULTI_SINCE)
+        && std::env::var_os("H2WATCH_UPROBES").is_none_or(|kind| kind != "perf")
 }
 
 /// Major and minor version of the running kernel.

@@ -44,7 +44,7 @@ pub struct Settings {
 }
 
 const NO_UPROBES: &str = "TLS connections are seen as records only: this kernel does not let h2watch attach uprobes with the rights \
-                          that it has (since Linux 6.16 that needs CAP_SYS_ADMIN)";
+                          that it has (stable kernels before 6.10 want CAP_SYS_ADMIN)";
 
 /// The watch itself.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use crate::support::exporter::Exporter;
 use crate::support::programs::{self, Program, installed};
 use crate::support::{take_turns, tools};
 use rustix::process::Signal;
+use std::process::Command;
 
 const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
 const CAP_NET_ADMIN: u64 = 1 << 12;
@@ -18,10 +19,18 @@ const CAP_BPF: u64 = 1 << 39;
 const HTTP: &str = "h2watch-http";
 const FIND_SOCKETS: u64 = CAP_SYS_PTRACE | CAP_DAC_READ_SEARCH;
 
-/// To attach uprobes to processes that start later: more on kernels that ask for more.
-fn attach_processes() -> u64 {
+/// To attach uprobes to processes that start later.
+const ATTACH_PROCESSES: u64 = FIND_SOCKETS | CAP_BPF | CAP_PERFMON;
+
+/// Likewise, where uprobes are perf events: newer kernels want more for those.
+fn attach_by_perf_events() -> u64 {
     let admin = h2watch::privileges::uprobes_need_admin().expect("the rights of this test can be read");
-    FIND_SOCKETS | CAP_BPF | CAP_PERFMON | if admin { CAP_SYS_ADMIN } else { 0 }
+    ATTACH_PROCESSES | if admin { CAP_SYS_ADMIN } else { 0 }
+}
+
+/// As this kernel has it.
+fn attach_processes() -> u64 {
+    if h2watch::probe::are_multi_links() { ATTACH_PROCESSES } else { attach_by_perf_events() }
 }
 
 /// Every thread holds these rights and no other, cannot get more, and the HTTP side has none.
@@ -68,12 +77,18 @@ fn it_survives_sighup_and_ends_by_sigterm() {
 }
 
 /// As `deploy/systemd/h2watch.service` runs it.
-fn start_as_unit(cgroup: &Cgroup) -> Exporter {
+fn start_as_unit(cgroup: &Cgroup, uprobes: &str) -> Exporter {
     let unit = std::fs::read_to_string(tools::workspace().join("deploy/systemd/h2watch.service")).unwrap();
     let names = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
     let short = |name: &str| format!("+{}", name.strip_prefix("CAP_").unwrap().to_lowercase());
     let capabilities = names.split(' ').map(short).collect::<Vec<_>>().join(",");
-    Exporter::start_as_user(&capabilities, &["--cgroup", cgroup.path().to_str().unwrap()])
+    let options = ["--cgroup", cgroup.path().to_str().unwrap(), "--tls", "frames"];
+    Exporter::start_as_user(&capabilities, &options, |command| choose(command, uprobes))
+}
+
+/// `perf`: perf events, also where the kernel has something better.
+fn choose(exporter: &mut Command, uprobes: &str) {
+    exporter.env("H2WATCH_UPROBES", uprobes);
 }
 
 #[test]
@@ -82,18 +97,21 @@ fn an_ordinary_user_with_the_capabilities_of_the_unit_is_enough() {
     let (_server, address) = programs::server();
     // Open before the exporter, so that it has to look at a process of root.
     let _before = steady(&cgroup, &address.to_string());
-    let exporter = start_as_unit(&cgroup);
-    exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
-    exporter.wait_for("h2watch_connections", &[], |open| open == 1.0);
-    let _after = steady(&cgroup, &address.to_string());
-    exporter.wait_for("h2watch_connections", &[], |open| open == 2.0);
-    // Without CAP_SYS_ADMIN in the unit, newer kernels allow no uprobes: that is said, and nothing is kept for them.
-    let records_only = attach_processes() & CAP_SYS_ADMIN != 0;
-    let degradations = exporter.metrics().sum("h2watch_degradations", &[]);
-    assert_eq!(degradations, f64::from(u8::from(records_only)), "{}", exporter.log());
-    assert_eq!(exporter.log().contains("seen as records only"), records_only, "{}", exporter.log());
-    assert_rights(&exporter, if records_only { FIND_SOCKETS } else { attach_processes() });
-    assert_eq!(exporter.stop().code(), Some(0));
+    for uprobes in ["", "perf"] {
+        let exporter = start_as_unit(&cgroup, uprobes);
+        exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
+        exporter.wait_for("h2watch_connections", &[], |open| open == 1.0);
+        let _after = steady(&cgroup, &address.to_string());
+        exporter.wait_for("h2watch_connections", &[], |open| open == 2.0);
+        // The unit has no CAP_SYS_ADMIN. Where that means no uprobes, it is said, and nothing is kept for them.
+        let wanted = if uprobes == "perf" { attach_by_perf_events() } else { attach_processes() };
+        let records_only = wanted & CAP_SYS_ADMIN != 0;
+        let degradations = exporter.metrics().sum("h2watch_degradations", &[]);
+        assert_eq!(degradations, f64::from(u8::from(records_only)), "{}", exporter.log());
+        assert_eq!(exporter.log().contains("seen as records only"), records_only, "{}", exporter.log());
+        assert_rights(&exporter, if records_only { FIND_SOCKETS } else { wanted });
+        assert_eq!(exporter.stop().code(), Some(0));
+    }
 }
 
 /// Uprobes on programs that did not run yet when the rights were given up.
@@ -102,10 +120,22 @@ fn tls_clients_that_start_after_the_rights_are_gone_are_seen_frame_by_frame() {
     let _turn = take_turns();
     let (_server, origin) = programs::tls_server(&[]);
     let cgroup = Cgroup::new("after");
-    let exporter = Exporter::start(&["--cgroup", cgroup.path().to_str().unwrap(), "--tls", "frames"]);
-    assert_rights(&exporter, attach_processes());
-    let _node = pool(&cgroup, node(&origin));
-    let _go = pool(&cgroup, go(&origin));
+    let options = ["--cgroup", cgroup.path().to_str().unwrap(), "--tls", "frames"];
+    let exporter = Exporter::start(&options);
+    sees_new_clients(&exporter, &cgroup, &origin, attach_processes());
+    drop(exporter);
+    let exporter = Exporter::start_with(&options, |command| choose(command, "perf"));
+    sees_new_clients(&exporter, &cgroup, &origin, attach_by_perf_events());
+    drop(exporter);
+    if attach_processes() & CAP_SYS_ADMIN == 0 {
+        sees_new_clients(&start_as_unit(&cgroup, ""), &cgroup, &origin, attach_processes());
+    }
+}
+
+fn sees_new_clients(exporter: &Exporter, cgroup: &Cgroup, origin: &str, rights: u64) {
+    assert_rights(exporter, rights);
+    let _node = pool(cgroup, node(origin));
+    let _go = pool(cgroup, go(origin));
     for library in ["openssl", "go"] {
         let labels = ["view=\"frames\"", &format!("library=\"{library}\"")];
         exporter.wait_for("h2watch_processes", &labels, |processes| processes == 1.0);
@@ -113,13 +143,15 @@ fn tls_clients_that_start_after_the_rights_are_gone_are_seen_frame_by_frame() {
     let seen = ["transport=\"tls\"", "view=\"frames\""];
     exporter.wait_for("h2watch_connections", &seen, |open| open == 2.0);
     exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
-    assert_rights(&exporter, attach_processes());
+    assert_rights(exporter, rights);
 }
 
 /// A request each 100 ms until it is killed.
 fn pool(cgroup: &Cgroup, words: Vec<String>) -> Program {
     let words = [words, ["100", "1000", "/bytes/10", "0"].map(str::to_owned).to_vec()].concat();
     let mut client = Program::start_with(&words, |command| cgroup.start_inside(command));
+    client.hear("WAITING");
+    client.tell("go");
     client.hear("CONNECTED");
     client
 }

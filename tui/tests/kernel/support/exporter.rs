@@ -23,15 +23,26 @@ pub(crate) struct Exporter {
 impl Exporter {
     /// Starts it on a free port and waits until it listens: then it is attached.
     pub(crate) fn start(options: &[&str]) -> Self {
-        Self::spawn(Command::new(env!("CARGO_BIN_EXE_h2watch")), options)
+        Self::start_with(options, |_| {})
+    }
+
+    pub(crate) fn start_with(options: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_h2watch"));
+        prepare(&mut command);
+        Self::spawn(command, options)
     }
 
     /// Likewise, as an ordinary user with capabilities: `+bpf,+perfmon`.
-    pub(crate) fn start_as_user(capabilities: &str, options: &[&str]) -> Self {
+    pub(crate) fn start_as_user(
+        capabilities: &str,
+        options: &[&str],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut command = Command::new(tools::program("setpriv"));
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
         command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
         command.arg(env!("CARGO_BIN_EXE_h2watch"));
+        prepare(&mut command);
         Self::spawn(command, options)
     }
 
