@@ -110,10 +110,17 @@ fn probe(hierarchy: &Hierarchy) -> Vec<Finding> {
     for degradation in probe.degradations() {
         findings.push(Finding::warn("walker", degradation.clone(), "Linux 5.17 or newer has no such limit"));
     }
-    let attached = OwnCgroup::create(hierarchy).and_then(|cgroup| probe.attach(cgroup.path()));
-    findings.push(match attached {
-        Ok(()) => Finding::pass("attach", "cgroup_skb, connect and sock_release hooks attach"),
-        Err(error) => Finding::fail("attach", format!("{error:#}"), "is the cgroup hierarchy writable here?"),
+    findings.push(match OwnCgroup::create(hierarchy) {
+        Ok(cgroup) => match probe.attach(cgroup.path()) {
+            Ok(()) => Finding::pass("attach", "cgroup_skb, connect and sock_release hooks attach"),
+            Err(error) => Finding::fail("attach", format!("{error:#}"), "is another program attached exclusively?"),
+        },
+        // In a container, and for the user of a service. What is there already can be watched all the same.
+        Err(error) => Finding::warn(
+            "attach",
+            format!("not tried: {error:#}"),
+            "`-- COMMAND` and this check need a cgroup hierarchy that can be written to; --pid, --comm, --cgroup, --all do not",
+        ),
     });
     findings
 }
