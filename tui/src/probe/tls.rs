@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::HashMap;
-use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL, ObjectKey};
+use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL, Object, ObjectKey};
 
 use super::attach::Probe;
 use super::uprobe::{Links, Target, Uprobes};
@@ -110,6 +110,29 @@ impl Probe {
             HashMap::try_from(self.bpf.map_mut("TLS_DESCRIPTORS").context("no map TLS_DESCRIPTORS")?)?;
         let key = ObjectKey { address: claim.object, tgid: claim.pid, pad: 0 };
         descriptors.insert(key, cookie, 0).context("noting the proof")
+    }
+
+    /// Lets go of the TLS objects of processes that ended. A process that is killed frees nothing, and one with its number would
+    /// inherit them.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn forget_objects(&mut self, pids: &[u32]) -> Result<()> {
+        fn forget<V: aya::Pod>(map: Option<&mut aya::maps::Map>, pids: &[u32]) -> Result<()> {
+            let mut map: HashMap<_, ObjectKey, V> = HashMap::try_from(map.context("no such map")?)?;
+            let gone: Vec<ObjectKey> =
+                map.keys().filter_map(Result::ok).filter(|key| pids.contains(&key.tgid)).collect();
+            for key in gone {
+                // It may have been pushed out meanwhile.
+                let _ = map.remove(&key);
+            }
+            Ok(())
+        }
+        if pids.is_empty() {
+            return Ok(());
+        }
+        forget::<Object>(self.bpf.map_mut("TLS_OBJECTS"), pids)?;
+        forget::<u64>(self.bpf.map_mut("TLS_DESCRIPTORS"), pids)
     }
 
     /// Payload lengths of the first application data records of a connection, sent and received.

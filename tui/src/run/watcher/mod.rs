@@ -265,6 +265,8 @@ impl Watcher {
         }
         let gone: Vec<u32> = self.coverages.pids().filter(|&pid| !process::exists(pid)).collect();
         self.coverages.forget(&gone);
+        // Otherwise they stay until the map is full: nothing is wrong with what is seen.
+        let _ = self.probe.forget_objects(&gone);
         self.coverages.retain(&self.probe.cookies().collect());
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);

@@ -4,9 +4,10 @@ use super::steady;
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::Exporter;
 use crate::support::programs::{self, Program, installed};
-use crate::support::{take_turns, tools};
+use crate::support::{take_turns, tools, wait_until};
 use rustix::process::Signal;
 use std::process::Command;
+use std::time::Duration;
 
 const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
 const CAP_NET_ADMIN: u64 = 1 << 12;
@@ -134,8 +135,7 @@ fn tls_clients_that_start_after_the_rights_are_gone_are_seen_frame_by_frame() {
 
 fn sees_new_clients(exporter: &Exporter, cgroup: &Cgroup, origin: &str, rights: u64) {
     assert_rights(exporter, rights);
-    let _node = pool(cgroup, node(origin));
-    let _go = pool(cgroup, go(origin));
+    let clients = [pool(cgroup, node(origin)), pool(cgroup, go(origin))];
     for library in ["openssl", "go"] {
         let labels = ["view=\"frames\"", &format!("library=\"{library}\"")];
         exporter.wait_for("h2watch_processes", &labels, |processes| processes == 1.0);
@@ -144,6 +144,12 @@ fn sees_new_clients(exporter: &Exporter, cgroup: &Cgroup, origin: &str, rights: 
     exporter.wait_for("h2watch_connections", &seen, |open| open == 2.0);
     exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
     assert_rights(exporter, rights);
+    // Killed, they free no TLS object; none stays in the kernel's map all the same.
+    assert!(exporter.map_entries("TLS_OBJECTS") >= clients.len());
+    drop(clients);
+    wait_until(Duration::from_secs(60), "the objects of processes that ended are gone", || {
+        (exporter.map_entries("TLS_OBJECTS") == 0).then_some(())
+    });
 }
 
 /// A request each 100 ms until it is killed.
