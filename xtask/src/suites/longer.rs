@@ -120,7 +120,8 @@ impl Suite {
                 }
                 refuse_without_root()?;
                 let mut tests = cargo_test_of(&["--package", "h2watch", "--test", "*", "--"]);
-                tests.args(["--ignored", "--test-threads=1"]);
+                // With what was measured.
+                tests.args(["--ignored", "--test-threads=1", "--show-output"]);
                 tests.args(modules);
                 cargo_test::run(tests)
             }
