@@ -78,6 +78,9 @@ impl Planning {
     /// From now on it happens beside the caller. The threads have the rights of the thread that starts them, which may have given
     /// up some by now, and end with this.
     pub(super) fn go_beside(&mut self) {
+        if self.beside.is_some() {
+            return;
+        }
         self.remover = remover();
         let (requests, wanted) = channel::<u32>();
         let (answers, coverages) = unbounded_channel();
