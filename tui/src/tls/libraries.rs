@@ -108,8 +108,10 @@ fn code_mappings(maps: &str) -> impl Iterator<Item = Mapping> {
             return None;
         }
         let (path, deleted) = path.strip_suffix(" (deleted)").map_or((path, false), |path| (path, true));
+        // `maps` pads addresses to eight digits (programs that are not position independent), `map_files` does not.
+        let (begin, end) = range.split_once('-')?;
         Some(Mapping {
-            range: range.to_owned(),
+            range: format!("{}-{}", begin.trim_start_matches('0'), end.trim_start_matches('0')),
             inode,
             device: device.to_owned(),
             path: path.to_owned(),
@@ -119,7 +121,6 @@ fn code_mappings(maps: &str) -> impl Iterator<Item = Mapping> {
 }
 
 fn open(pid: u32, mapping: &Mapping) -> Result<MappedFile> {
-    // Ranges in `map_files` have no leading zeros, as in `maps` on 64-bit.
     let exact = File::open(format!("/proc/{pid}/map_files/{}", mapping.range));
     let (file, through_map) = match exact {
         Ok(file) => (file, true),
@@ -206,6 +207,12 @@ mod tests {
 7ffc-7ffd r-xp 00000000 00:00 0                          [vdso]
 7ffe-7fff rwxp 00000000 00:00 0 
 ";
+
+    #[test]
+    fn addresses_are_written_as_in_map_files() {
+        let line = "00401000-0066a000 r-xp 00001000 fd:00 9 /opt/client (deleted)";
+        assert_eq!(code_mappings(line).next().unwrap().range, "401000-66a000");
+    }
 
     #[test]
     fn code_of_files_is_found_also_with_spaces_and_deleted() {
