@@ -109,8 +109,14 @@ pub(super) fn c_function(code: &[u8], address: u64, need: Need) -> Result<Place>
     })
 }
 
-/// Index of the first instruction behind `cmp rsp|r12, [r14 + n]; jbe morestack`.
+/// Index of the first instruction behind `cmp rsp|r12, [r14 + n]; jbe morestack`, when this is one whole Go function: after
+/// growing the stack it begins again, so its last instruction, before the padding, is a jump to its first one. A table that
+/// is off by some bytes names other places, of which every tenth or so begins with a stack check as well.
 fn behind_stack_check(all: &[Instruction]) -> Option<usize> {
+    let last = all.iter().rfind(|i| i.mnemonic() != Mnemonic::Int3)?;
+    if !last.is_jmp_short_or_near() || last.near_branch_target() != all.first()?.ip() {
+        return None;
+    }
     let compare = all.iter().take(6).position(|i| {
         i.mnemonic() == Mnemonic::Cmp
             && i.memory_base() == GO_G
@@ -122,7 +128,8 @@ fn behind_stack_check(all: &[Instruction]) -> Option<usize> {
 
 pub(super) fn go_function(code: &[u8], address: u64) -> Result<Place> {
     let all = decode(code, address)?;
-    let behind = behind_stack_check(&all).context("the code does not begin with Go's stack check")?;
+    let behind =
+        behind_stack_check(&all).context("the code is not one whole function with Go's stack check")?;
     let straight =
         all.get(behind..).filter(|rest| !rest.is_empty()).context("nothing behind Go's stack check")?;
     Ok(match first_emulated(&all, straight, &GO_ARGUMENTS, code, address) {
@@ -165,7 +172,7 @@ fn frame_bytes(all: &[Instruction]) -> Option<u64> {
 
 pub(super) fn go_copy_call(code: &[u8], address: u64, memmove: u64) -> Result<CopyCall> {
     let all = decode(code, address)?;
-    behind_stack_check(&all).context("the code does not begin with Go's stack check")?;
+    behind_stack_check(&all).context("the code is not one whole function with Go's stack check")?;
     let calls: Vec<&Instruction> =
         all.iter().filter(|i| i.is_call_near() && i.near_branch_target() == memmove).collect();
     let [call] = calls[..] else { bail!("{} calls of runtime.memmove instead of one", calls.len()) };

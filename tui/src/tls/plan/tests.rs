@@ -133,24 +133,57 @@ fn a_replaced_program_is_read_as_it_runs() {
     assert_eq!(std::fs::read(program.probe_path()).unwrap(), std::fs::read("/bin/cat").unwrap());
 }
 
-/// Go programs built by `cargo xtask setup` for the tests: every file in the folder, by name `<build>-<version>`.
-fn go_programs() -> Vec<PathBuf> {
-    let folder = std::env::var_os("H2WATCH_GO_PROGRAMS");
-    let folder = folder
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/go/programs"), PathBuf::from);
-    let Ok(all) = std::fs::read_dir(folder) else { return Vec::new() };
-    all.filter_map(|entry| Some(entry.ok()?.path())).collect()
+/// Go programs of both versions that `cargo xtask setup` installs, built in several ways: build, version, file. None where
+/// Go is not installed.
+fn go_programs() -> &'static [(&'static str, &'static str, PathBuf)] {
+    static BUILT: std::sync::LazyLock<Vec<(&str, &str, PathBuf)>> = std::sync::LazyLock::new(|| {
+        let builds: [(&str, &str, &[&str]); 5] = [
+            ("plain", "1.21.13", &[]),
+            ("stripped", "1.21.13", &["-ldflags=-s -w"]),
+            ("plain", "1.27.3", &[]),
+            ("stripped", "1.27.3", &["-ldflags=-s -w"]),
+            ("pie", "1.27.3", &["-buildmode=pie", "-ldflags=-s -w"]),
+        ];
+        let built = builds
+            .iter()
+            .map(|(name, version, options)| Some((*name, *version, go_build(name, version, options)?)));
+        built.flatten().collect()
+    });
+    &BUILT
+}
+
+fn go_build(name: &str, version: &str, options: &[&str]) -> Option<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cache = package.parent().unwrap().join(".cache");
+    let go = cache.join("go").join(version).join("bin/go");
+    if !go.exists() {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing: run `cargo xtask setup`", go.display());
+        return None;
+    }
+    let output = cache.join(format!("plan-{name}-{version}"));
+    let built = Command::new(go)
+        .current_dir(package.join("tests/clients/life"))
+        .args(["build", "-trimpath"])
+        .args(options)
+        .arg("-o")
+        .args([output.as_path(), Path::new(".")])
+        .env("GOCACHE", cache.join("go-build"))
+        .env("GOPATH", cache.join("go-path"))
+        .envs([("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("CGO_ENABLED", "0")])
+        .env_remove("GOROOT")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "go build: {}", String::from_utf8_lossy(&built.stderr));
+    Some(output)
 }
 
 #[test]
 fn go_programs_resolve_however_they_were_built() {
-    for path in go_programs() {
-        let plan = tls(std::fs::read(&path).unwrap())
-            .unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
-        let name = path.file_name().unwrap().to_str().unwrap();
+    for (build, version, path) in go_programs() {
+        let name = format!("{build} {version}");
+        let plan = tls(std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         assert_eq!(plan.library, Library::Go, "{name}");
-        let expected = name.rsplit('-').next().unwrap();
-        assert_eq!(plan.version.as_deref(), Some(format!("go{expected}").as_str()), "{name}");
+        assert_eq!(plan.version, Some(format!("go{version}")), "{name}");
         assert_eq!(programs(&plan.points.write), [program::GO_WRITE], "{name}");
         assert_eq!(programs(&plan.points.read), [program::GO_READ], "{name}");
         let points = [plan.points.write.unwrap(), plan.points.read.unwrap()].concat();
@@ -165,10 +198,14 @@ fn go_programs_resolve_however_they_were_built() {
 /// Damages of a Go program: whatever is changed, the result is the right places or none.
 #[test]
 fn a_damaged_go_program_gives_the_right_places_or_a_reason() {
-    let Some(path) = go_programs().into_iter().find(|path| path.to_str().unwrap().contains("stripped"))
-    else {
-        return;
-    };
+    for (build, _, path) in go_programs() {
+        if *build == "stripped" {
+            damage(path);
+        }
+    }
+}
+
+fn damage(path: &Path) {
     let good = std::fs::read(path).unwrap();
     let right = |plan: &FilePlan| plan.points.write.as_ref().ok().map(|points| points[0].file_offset);
     let reference = right(&tls(good.clone()).unwrap()).unwrap();
