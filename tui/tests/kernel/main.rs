@@ -27,3 +27,4 @@ mod soak;
 mod stall;
 mod testrun;
 mod tls;
+mod tls_life;

@@ -38,7 +38,7 @@ enum How {
     Kernels(&'static str),
 }
 
-const SUITES: [Suite; 6] = [
+const SUITES: [Suite; 7] = [
     Suite {
         name: "faults",
         what: "every cause, produced for real and told apart",
@@ -48,6 +48,11 @@ const SUITES: [Suite; 6] = [
         name: "quiet",
         what: "idle, long poll, quiet stream: no flag in a long time",
         how: How::Ignored(&["quiet::"]),
+    },
+    Suite {
+        name: "tls",
+        what: "every TLS client behind an unplugged link and a stopped server, and a minute of health",
+        how: How::Ignored(&["tls_life::"]),
     },
     Suite {
         name: "soak",

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 /// Go versions that `cargo xtask setup` puts below `.cache/go`.
 pub(crate) const GO: &str = "1.27.3";
+pub(crate) const OLD_GO: &str = "1.21.13";
 
 /// Checks what no test can do without. Called by everything that starts h2watch.
 pub(crate) fn require_root() {
@@ -59,7 +60,12 @@ fn build_go_client() -> PathBuf {
 
 /// Builds the Go program in `clients/SOURCE` as `.cache/NAME`.
 pub(crate) fn go_build(source: &str, name: &str, options: &[&str]) -> PathBuf {
-    let go = from_cache(&format!("go/{GO}/bin/go"));
+    go_build_with(GO, source, name, options)
+}
+
+/// The same with another version of Go.
+pub(crate) fn go_build_with(version: &str, source: &str, name: &str, options: &[&str]) -> PathBuf {
+    let go = from_cache(&format!("go/{version}/bin/go"));
     let cache = workspace().join(".cache");
     let output = cache.join(name);
     let built = Command::new(&go)

@@ -1,0 +1,109 @@
+// Life of a TLS connection, for the tests. `server` makes its own certificate, prints SERVING ADDRESS and counts requests by
+// the client's port (/counts, HTTP/1.1); `/bytes/N` answers N bytes, `/tick/MS` answers everybody at once on the next
+// multiple of MS milliseconds. `steady URL INTERVAL_MS` opens a stream each time and never gives one up.
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+func main() {
+	if os.Args[1] == "server" {
+		serve()
+		return
+	}
+	interval, err := strconv.Atoi(os.Args[3])
+	check(err)
+	steady(os.Args[2], time.Duration(interval)*time.Millisecond)
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func certificate() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "localhost"},
+		NotAfter:     time.Now().Add(24 * time.Hour),
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	check(err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func serve() {
+	var lock sync.Mutex
+	counts := map[string]int{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/counts", func(w http.ResponseWriter, r *http.Request) {
+		lock.Lock()
+		defer lock.Unlock()
+		json.NewEncoder(w).Encode(counts)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		_, port, _ := net.SplitHostPort(r.RemoteAddr)
+		lock.Lock()
+		counts[port]++
+		lock.Unlock()
+		number := func(prefix string) int {
+			n, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, prefix))
+			return n
+		}
+		if strings.HasPrefix(r.URL.Path, "/tick/") {
+			tick := time.Duration(number("/tick/")) * time.Millisecond
+			now := time.Now()
+			time.Sleep(now.Truncate(tick).Add(tick).Sub(now))
+		}
+		io.WriteString(w, strings.Repeat("x", number("/bytes/")))
+	})
+	config := &tls.Config{Certificates: []tls.Certificate{certificate()}}
+	server := &http.Server{Handler: mux, TLSConfig: config}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	fmt.Println("SERVING", listener.Addr())
+	check(server.ServeTLS(listener, "", ""))
+}
+
+func steady(url string, interval time.Duration) {
+	transport := &http.Transport{
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		ForceAttemptHTTP2: true,
+	}
+	client := &http.Client{Transport: transport}
+	ask := func() {
+		response, err := client.Get(url)
+		check(err)
+		_, err = io.Copy(io.Discard, response.Body)
+		check(err)
+		response.Body.Close()
+	}
+	// The others join its connection.
+	ask()
+	for range time.Tick(interval) {
+		go ask()
+	}
+}

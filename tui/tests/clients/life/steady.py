@@ -1,0 +1,135 @@
+# Python: steady.py LIBRARY URL INTERVAL_MS; a stream each time on one connection, none is given up. LIBRARY is openssl,
+# gnutls (each with a socket of its own and the h2 package) or httpx (memory BIOs).
+# `late LIBRARY ..` reads a line from standard input before it loads the TLS library at all; `prefork N LIBRARY ..` loads it,
+# reads that line and lets N children do it; `exec PROGRAM ..` reads that line and becomes another program.
+import os
+import socket
+import sys
+import time
+from urllib.parse import urlsplit
+
+
+def main(words):
+    if words[0] == "late":
+        wait_for_word()
+        main(words[1:])
+    elif words[0] == "exec":
+        wait_for_word()
+        os.execv(words[1], words[1:])
+    elif words[0] == "prefork":
+        load(words[2])
+        wait_for_word()
+        children = [fork(words[2:]) for _ in range(int(words[1]))]
+        for child in children:
+            os.waitpid(child, 0)
+    else:
+        url, interval = urlsplit(words[1]), int(words[2]) / 1000
+        if words[0] == "httpx":
+            over_httpx(words[1], interval)
+        else:
+            over_socket(load(words[0])(url.hostname, url.port), url, interval)
+
+
+def wait_for_word():
+    print("WAITING", flush=True)
+    assert sys.stdin.readline().strip() == "go"
+
+
+def fork(words):
+    child = os.fork()
+    if child == 0:
+        main(words)
+        os._exit(0)
+    return child
+
+
+def load(library):
+    if library == "gnutls":
+        import gnutls_socket
+
+        return gnutls_socket.GnuTls
+    return OpenSsl
+
+
+class OpenSsl:
+    def __init__(self, host, port):
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        connected = socket.create_connection((host, port))
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.tls = context.wrap_socket(connected)
+        self.again = ssl.SSLWantReadError
+        self.tls.setblocking(False)
+
+    def fileno(self):
+        return self.tls.fileno()
+
+    def send(self, data):
+        while data:
+            try:
+                data = data[self.tls.send(data):]
+            except (self.again, BlockingIOError):
+                time.sleep(0.001)
+
+    def receive(self):
+        """What is there; None when nothing is."""
+        try:
+            return self.tls.recv(65536)
+        except self.again:
+            return None
+
+
+def over_socket(tls, url, interval):
+    import select
+
+    import h2.connection
+    import h2.events
+
+    h2_connection = h2.connection.H2Connection()
+    h2_connection.initiate_connection()
+    tls.send(h2_connection.data_to_send())
+    headers = [(":method", "GET"), (":scheme", "https"), (":authority", url.netloc), (":path", url.path)]
+    due = time.monotonic()
+    while True:
+        select.select([tls], [], [], max(0, due - time.monotonic()))
+        while (data := tls.receive()) is not None:
+            if not data:
+                sys.exit("the server closed the connection")
+            for event in h2_connection.receive_data(data):
+                if isinstance(event, h2.events.DataReceived):
+                    h2_connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        if time.monotonic() >= due:
+            due = max(due + interval, time.monotonic())
+            h2_connection.send_headers(h2_connection.get_next_available_stream_id(), headers, end_stream=True)
+        if to_send := h2_connection.data_to_send():
+            tls.send(to_send)
+
+
+def over_httpx(url, interval):
+    import asyncio
+
+    import httpx
+
+    async def ask(client):
+        response = await client.get(url)
+        assert response.http_version == "HTTP/2", response.http_version
+
+    async def run():
+        limits = httpx.Limits(max_connections=1)
+        async with httpx.AsyncClient(http2=True, verify=False, timeout=None, limits=limits) as client:
+            await ask(client)
+            tasks = set()
+            while True:
+                task = asyncio.create_task(ask(client))
+                tasks.add(task)
+                task.add_done_callback(lambda done: (tasks.discard(done), done.result()))
+                await asyncio.sleep(interval)
+
+    asyncio.run(run())
+
+
+main(sys.argv[1:])

@@ -1,0 +1,110 @@
+//! `--pid` on clients that run and are connected already: bound to their sockets and in sync within two seconds of traffic.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::clients::{Kind, Server, connections_to, port, start_in};
+use crate::support::cgroup::Cgroup;
+use crate::support::compare::number;
+use crate::support::watch::{Watch, signal_process};
+use crate::support::{take_turns, wait_until};
+
+/// The bound, from the moment h2watch is ready.
+const IN_SYNC_WITHIN: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(30);
+
+/// The connection of a client in this view, as soon as a snapshot has it; by then it took as long as is returned.
+pub(super) fn wait_until_bound(
+    watch: &Watch,
+    server: SocketAddr,
+    view: &str,
+    limit: Duration,
+) -> (Value, Duration) {
+    let started = Instant::now();
+    let bound = |line: &Value| {
+        let found = connections_to(line, server);
+        found
+            .into_iter()
+            .find(|c| c["view"] == view && number(c, "streams_opened") > 0 && c["approximate"] != true)
+    };
+    let is = |line: &Value| line["type"] == "snapshot" && bound(line).is_some();
+    let line = watch.wait_after(0, limit, &format!("snapshot with a {view} connection to {server}"), is).1;
+    (bound(&line.content).expect("just found"), started.elapsed())
+}
+
+/// Stops the client for a moment and reads both counts: h2watch's and the server's, of the same streams.
+fn counts_at_rest(watch: &Watch, server: &Server, client: u32) -> (u64, u64) {
+    signal_process(client, Signal::STOP);
+    let counts = || {
+        let snapshot = watch.fresh_snapshot();
+        let connections = connections_to(&snapshot, server.address);
+        let connection = connections.first().expect("the connection is open");
+        (number(connection, "streams_opened"), server.counts()[&port(connection)])
+    };
+    let mut last = counts();
+    wait_until(SOON, "the counts come to rest", || {
+        let now = counts();
+        (std::mem::replace(&mut last, now) == now).then_some(())
+    });
+    signal_process(client, Signal::CONT);
+    last
+}
+
+/// Between two moments both count the same streams. The signal may stop the client within a write, when the server has a
+/// stream that its library has not told yet: then other two moments are taken. A count that is wrong stays wrong.
+pub(super) fn assert_in_sync(watch: &Watch, server: &Server, client: u32, name: &str) {
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let before = counts_at_rest(watch, server, client);
+        watch.fresh_snapshot();
+        let after = counts_at_rest(watch, server, client);
+        let counted = (after.0 - before.0, after.1 - before.1);
+        if counted.0 == counted.1 && counted.0 > 5 {
+            return;
+        }
+        seen.push(counted);
+    }
+    panic!("{name}: streams counted by h2watch and by the server: {seen:?}");
+}
+
+fn assert_bound_soon(kinds: &[Kind]) {
+    let _turn = take_turns();
+    for &kind in kinds {
+        let (server, cgroup) = (Server::start(), Cgroup::new("tls-running"));
+        let client = start_in(&cgroup, &kind.words(server.address));
+        wait_until(SOON, "the client is busy", || {
+            (server.counts().values().max().is_some_and(|&n| n > 20)).then_some(())
+        });
+        let pid = client.pid().to_string();
+        let watch = Watch::start(&["--tls", "frames", "--interval", "100ms", "--pid", &pid]);
+        let (connection, took) = wait_until_bound(&watch, server.address, kind.view(), IN_SYNC_WITHIN);
+        assert!(server.counts().contains_key(&port(&connection)), "{connection}");
+        println!("{}: bound and in sync {} ms after ready", kind.name(), took.as_millis());
+        assert_in_sync(&watch, &server, client.pid(), kind.name());
+        let ended = watch.stop();
+        assert!(ended.of("loss").is_empty(), "{}: {:?}", kind.name(), ended.of("loss"));
+    }
+}
+
+#[test]
+fn a_running_openssl_client() {
+    assert_bound_soon(&[Kind::Curl, Kind::PythonOpenSsl]);
+}
+
+#[test]
+fn a_running_client_with_memory_bios() {
+    assert_bound_soon(&[Kind::Httpx, Kind::Node]);
+}
+
+#[test]
+fn a_running_gnutls_client() {
+    assert_bound_soon(&[Kind::GnuTls]);
+}
+
+#[test]
+fn a_running_go_client() {
+    assert_bound_soon(&[Kind::OldGo, Kind::Go]);
+}
