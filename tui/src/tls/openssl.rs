@@ -74,6 +74,11 @@ pub(super) fn points(elf: &Elf<'_>) -> Result<Option<(Library, Points)>> {
     )))
 }
 
+/// For measuring what the choice of places is worth.
+fn at_entries() -> bool {
+    std::env::var_os("H2WATCH_PLACE").is_some_and(|place| place == "entry")
+}
+
 struct Site<'a, 'd> {
     elf: &'a Elf<'d>,
     found: &'a HashMap<String, Symbol>,
@@ -83,7 +88,12 @@ impl Site<'_, '_> {
     fn place(&self, symbol: Symbol, need: Need) -> Result<Place> {
         let size = if symbol.size == 0 { UNKNOWN_SIZE_BYTES } else { symbol.size.min(MAX_FUNCTION_BYTES) };
         let code = self.elf.code(symbol.address, size)?;
-        placement::c_function(self.elf.architecture(), code, symbol.address, need)
+        let place = placement::c_function(self.elf.architecture(), code, symbol.address, need)?;
+        if at_entries() {
+            let why = "at the entry, as H2WATCH_PLACE asks".to_owned();
+            return Ok(Place { address: symbol.address, cost: Cost::SingleStepped, why });
+        }
+        Ok(place)
     }
 
     /// Points of one direction: the exported functions where that is cheap, else the inner function that they share.
@@ -99,6 +109,7 @@ impl Site<'_, '_> {
         }
         anyhow::ensure!(!outer.is_empty(), "no {}", calls.plain);
         if outer.iter().any(|(_, _, place)| place.cost == Cost::SingleStepped)
+            && !at_entries()
             && let Some((place, entry)) = self.inner(calls)
         {
             return self.pair(&format!("inside {}", calls.extended), entry, calls.done, &place);

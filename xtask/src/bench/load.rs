@@ -28,16 +28,16 @@ impl Load {
         h2load.arg(format!("http://127.0.0.1:{}/body", self.port));
         cgroup.hold(&mut h2load)?;
         let said = command::output(&mut h2load)?;
-        let result = finished(&said)
-            .with_context(|| format!("h2load printed something else than expected:\n{said}"))?;
-        ensure!(
-            result.succeeded == u64::from(self.requests),
-            "h2load: {} of {} succeeded",
-            result.succeeded,
-            self.requests
-        );
-        Ok(result.requests_per_second)
+        rate_of_all(&said, self.requests)
     }
+}
+
+/// Requests per second that h2load printed; every one must have succeeded.
+pub(super) fn rate_of_all(said: &str, requests: u32) -> Result<f64> {
+    let result =
+        finished(said).with_context(|| format!("h2load printed something else than expected:\n{said}"))?;
+    ensure!(result.succeeded == u64::from(requests), "h2load: {} of {requests} succeeded", result.succeeded);
+    Ok(result.requests_per_second)
 }
 
 struct Finished {

@@ -1,18 +1,20 @@
 //! `cargo xtask bench`: what watching costs. h2load against nghttpd over h2c, unwatched, watched by h2watch and watched by
 //! tcpdump, in rounds that take turns so that a machine that gets slower meanwhile does not favour one of them.
 //!
-//! Writes `docs/overhead.md`. The figures are of the machine it runs on; nothing else should be running there.
+//! Writes its section of `docs/overhead.md`; `--tls` measures TLS and writes another. The figures are of the machine it runs on; nothing else should be running there.
 
 mod cgroup;
 mod cpu;
 mod load;
 mod report;
 mod runstats;
+mod section;
+mod tls;
 mod watcher;
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::setup::{self, Part};
@@ -24,11 +26,16 @@ use watcher::Mode;
 /// Streams at once on each connection: the ordinary case, and the one where every segment holds a single small frame.
 const STREAMS_AT_ONCE: [u32; 2] = [16, 1];
 
+const ROUNDS: usize = 9;
+
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Rounds; each measures every mode once
-    #[arg(long, default_value_t = 9)]
-    rounds: usize,
+    /// What looking into TLS costs, instead of h2c
+    #[arg(long)]
+    tls: bool,
+    /// Rounds; each measures every mode once (9; 7 with --tls)
+    #[arg(long)]
+    rounds: Option<usize>,
     /// Requests per measurement at 16 streams; a quarter of it at 1
     #[arg(long, default_value_t = 400_000)]
     requests: u32,
@@ -38,9 +45,13 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.rounds == 0 {
+    if options.rounds == Some(0) {
         bail!("--rounds 0 measures nothing: give 9 or more");
     }
+    if options.tls {
+        return tls::run(options);
+    }
+    let rounds = options.rounds.unwrap_or(ROUNDS);
     setup::require(Part::Bench)?;
     let started = Instant::now();
     command::run(command::cargo().args(["build", "--quiet", "--release", "--package", "h2watch"]))?;
@@ -50,16 +61,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for streams in STREAMS_AT_ONCE {
         let requests = if streams == 1 { options.requests / 4 } else { options.requests };
         let load = Load { port: server.port(), streams, requests };
-        series.push(measure(&cgroup, &load, options.rounds)?);
+        series.push(measure(&cgroup, &load, rounds)?);
     }
-    let text = report::text(&series, options.rounds);
+    let text = report::text(&series, rounds);
     say::line(&text);
     if !options.no_write {
-        let file = checkout::root().join("docs/overhead.md");
-        std::fs::create_dir_all(checkout::root().join("docs")).context("cannot make docs")?;
-        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        section::write(&checkout::root().join("docs/overhead.md"), "h2c", &text)?;
     }
-    say::line(&format!("bench: {} rounds ({})", options.rounds, say::took(started.elapsed())));
+    say::line(&format!("bench: {rounds} rounds ({})", say::took(started.elapsed())));
     Ok(())
 }
 

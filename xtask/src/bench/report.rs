@@ -76,15 +76,13 @@ pub(super) fn text(series: &[Series], rounds: usize) -> String {
     let loads: Vec<String> =
         series.iter().map(|one| format!("{} requests at {} streams", one.requests, one.streams)).collect();
     format!(
-        "# What watching costs\n\n\
-         Measured by `cargo xtask bench --rounds {rounds}`, which writes this file; the figures are of one machine, the ratios \
-         are what to look at.\n\n\
-         h2load (4 connections, 1 KiB answers, {}) against nghttpd over h2c on loopback; h2load in a cgroup of its own, which \
+        "## h2c\n\n\
+         `cargo xtask bench --rounds {rounds}`: h2load (4 connections, 1 KiB answers, {}) against nghttpd over h2c on loopback; h2load in a cgroup of its own, which \
          is what h2watch watches. `tcpdump` is `tcpdump -i lo -w /dev/null tcp port ...`. Medians of {rounds} rounds; in each \
          round every mode runs once, one after the other. CPU is the time that the whole machine worked during a measurement \
          (`/proc/stat`: user, nice, system, irq, softirq), so it includes what happens in softirq and in h2watch itself.\n\n\
          | streams at once | watched by | requests/s | ratio | CPU s | ratio |\n|---|---|---|---|---|---|\n{rows}\n\
-         ## Per segment\n\n\
+         ### Per segment\n\n\
          From the kernel's BPF run statistics (`kernel.bpf_stats_enabled`), in a run apart because counting costs time \
          itself. A run is one segment as the kernel hands it over (with GSO/GRO it may be up to 64 KiB).\n\n\
          | streams at once | program | runs | ns per run |\n|---|---|---|---|\n{segment_rows}",
@@ -93,7 +91,7 @@ pub(super) fn text(series: &[Series], rounds: usize) -> String {
 }
 
 /// The middle one; of an even number the mean of the two in the middle; NaN of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

@@ -47,9 +47,23 @@ impl Mode {
 }
 
 pub(super) fn h2watch(cgroup: &Cgroup) -> Result<Watch> {
+    h2watch_with(cgroup, &[])
+}
+
+/// h2watch with more options.
+pub(super) fn h2watch_with(cgroup: &Cgroup, options: &[&str]) -> Result<Watch> {
+    ready(&mut command_with(cgroup, options))
+}
+
+/// Its command line, which is not started yet.
+pub(super) fn command_with(cgroup: &Cgroup, options: &[&str]) -> Command {
     let mut command = Command::new(checkout::root().join("target/release/h2watch"));
-    command.arg("--cgroup").arg(cgroup.path()).args(["--output", "json"]);
-    let mut watch = Watch::start(&mut command, false)?;
+    command.arg("--cgroup").arg(cgroup.path()).args(["--output", "json"]).args(options);
+    command
+}
+
+pub(super) fn ready(command: &mut Command) -> Result<Watch> {
+    let mut watch = Watch::start(command, false)?;
     watch.wait_for("ready", READY_WITHIN, |_| true)?;
     Ok(watch)
 }

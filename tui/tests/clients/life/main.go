@@ -1,6 +1,7 @@
 // Life of a TLS connection, for the tests. `server` makes its own certificate, prints SERVING ADDRESS and counts requests by
 // the client's port (/counts, HTTP/1.1); `/bytes/N` answers N bytes, `/tick/MS` answers everybody at once on the next
-// multiple of MS milliseconds. `steady URL INTERVAL_MS` opens a stream each time and never gives one up.
+// multiple of MS milliseconds. `steady URL INTERVAL_MS` opens a stream each time and never gives one up. `load URL CONNECTIONS
+// STREAMS REQUESTS` keeps so many streams busy and prints how many requests it made in a second.
 package main
 
 import (
@@ -24,13 +25,20 @@ import (
 )
 
 func main() {
-	if os.Args[1] == "server" {
+	switch os.Args[1] {
+	case "server":
 		serve()
-		return
+	case "steady":
+		steady(os.Args[2], time.Duration(number(os.Args[3]))*time.Millisecond)
+	case "load":
+		load(os.Args[2], number(os.Args[3]), number(os.Args[4]), number(os.Args[5]))
 	}
-	interval, err := strconv.Atoi(os.Args[3])
+}
+
+func number(text string) int {
+	n, err := strconv.Atoi(text)
 	check(err)
-	steady(os.Args[2], time.Duration(interval)*time.Millisecond)
+	return n
 }
 
 func check(err error) {
@@ -69,16 +77,16 @@ func serve() {
 		lock.Lock()
 		counts[port]++
 		lock.Unlock()
-		number := func(prefix string) int {
+		behind := func(prefix string) int {
 			n, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, prefix))
 			return n
 		}
 		if strings.HasPrefix(r.URL.Path, "/tick/") {
-			tick := time.Duration(number("/tick/")) * time.Millisecond
+			tick := time.Duration(behind("/tick/")) * time.Millisecond
 			now := time.Now()
 			time.Sleep(now.Truncate(tick).Add(tick).Sub(now))
 		}
-		io.WriteString(w, strings.Repeat("x", number("/bytes/")))
+		io.WriteString(w, strings.Repeat("x", behind("/bytes/")))
 	})
 	config := &tls.Config{Certificates: []tls.Certificate{certificate()}}
 	server := &http.Server{Handler: mux, TLSConfig: config}
@@ -106,4 +114,43 @@ func steady(url string, interval time.Duration) {
 	for range time.Tick(interval) {
 		go ask()
 	}
+}
+
+func load(url string, connections int, streams int, requests int) {
+	var workers sync.WaitGroup
+	left := make(chan struct{}, requests)
+	for i := 0; i < requests; i++ {
+		left <- struct{}{}
+	}
+	close(left)
+	ask := func(client *http.Client) {
+		response, err := client.Get(url)
+		check(err)
+		_, err = io.Copy(io.Discard, response.Body)
+		check(err)
+		response.Body.Close()
+	}
+	var clients []*http.Client
+	for i := 0; i < connections; i++ {
+		clients = append(clients, &http.Client{Transport: &http.Transport{
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+			ForceAttemptHTTP2: true,
+		}})
+		// The others join its connection.
+		ask(clients[i])
+	}
+	started := time.Now()
+	for _, client := range clients {
+		for j := 0; j < streams; j++ {
+			workers.Add(1)
+			go func(client *http.Client) {
+				defer workers.Done()
+				for range left {
+					ask(client)
+				}
+			}(client)
+		}
+	}
+	workers.Wait()
+	fmt.Println("RATE", float64(requests)/time.Since(started).Seconds())
 }
