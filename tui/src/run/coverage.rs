@@ -109,8 +109,8 @@ impl Coverages {
     }
 
     /// Lets go of processes.
-    pub(super) fn forget(&mut self, pids: &[u32]) {
-        for pid in pids {
+    pub(super) fn forget(&mut self, pids: Vec<u32>) {
+        for pid in &pids {
             self.covered.remove(pid);
         }
         self.planning.forget(pids);

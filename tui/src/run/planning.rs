@@ -28,6 +28,15 @@ impl Worker {
         self.attach(coverage)
     }
 
+    /// Takes the links to these processes away.
+    fn forget(&mut self, pids: &[u32]) -> Links {
+        let gone = pids.iter().filter_map(|pid| self.attached.remove(pid));
+        gone.fold(Links::default(), |mut links, (_, attached)| {
+            links.append(&mut attached.into_links());
+            links
+        })
+    }
+
     /// Attaches, and gives back the links to an earlier process of the same number.
     fn attach(&mut self, mut coverage: Coverage) -> (Coverage, Links) {
         let start = coverage.start_time_ticks;
@@ -58,14 +67,31 @@ pub(super) struct Planning {
     pending: HashMap<u32, u64>,
 }
 
+enum Request {
+    Plan(u32),
+    Forget(Vec<u32>),
+}
+
 #[derive(Debug)]
 struct Beside {
-    requests: Sender<u32>,
+    requests: Sender<Request>,
     coverages: UnboundedReceiver<Coverage>,
 }
 
 fn lock(worker: &Mutex<Worker>) -> MutexGuard<'_, Worker> {
     worker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whoever comes first shall not wait for what everybody needs.
+fn prepare(worker: &Mutex<Worker>) {
+    let mut locked = lock(worker);
+    if locked.depth == Depth::Records {
+        return;
+    }
+    locked.planner.prepare();
+    let uprobes = Arc::clone(&locked.uprobes);
+    drop(locked);
+    uprobes.prepare();
 }
 
 impl Planning {
@@ -82,14 +108,21 @@ impl Planning {
             return;
         }
         self.remover = remover();
-        let (requests, wanted) = channel::<u32>();
+        let (requests, wanted) = channel();
         let (answers, coverages) = unbounded_channel();
         let (worker, remover) = (Arc::clone(&self.worker), self.remover.clone());
         let work = move || {
-            while let Ok(pid) = wanted.recv() {
-                let (coverage, stale) = lock(&worker).plan(pid);
-                remove(remover.as_ref(), stale);
-                if answers.send(coverage).is_err() {
+            prepare(&worker);
+            while let Ok(request) = wanted.recv() {
+                let (coverage, links) = match request {
+                    Request::Plan(pid) => {
+                        let (coverage, stale) = lock(&worker).plan(pid);
+                        (Some(coverage), stale)
+                    }
+                    Request::Forget(pids) => (None, lock(&worker).forget(&pids)),
+                };
+                remove(remover.as_ref(), links);
+                if coverage.is_some_and(|coverage| answers.send(coverage).is_err()) {
                     return;
                 }
             }
@@ -109,7 +142,7 @@ impl Planning {
         };
         if self.pending.insert(pid, mapped).is_none() {
             // The thread lives as long as this.
-            let _ = beside.requests.send(pid);
+            let _ = beside.requests.send(Request::Plan(pid));
         }
         None
     }
@@ -133,19 +166,16 @@ impl Planning {
         worker.attach(coverage).0
     }
 
-    /// Lets go of processes.
-    pub(super) fn forget(&self, pids: &[u32]) {
+    /// Lets go of processes. Never waits for a plan that is being made.
+    pub(super) fn forget(&self, pids: Vec<u32>) {
         if pids.is_empty() {
             return;
         }
-        let mut worker = lock(&self.worker);
-        let gone = pids.iter().filter_map(|pid| worker.attached.remove(pid));
-        let links = gone.fold(Links::default(), |mut links, (_, attached)| {
-            links.append(&mut attached.into_links());
-            links
-        });
-        drop(worker);
-        remove(self.remover.as_ref(), links);
+        match &self.beside {
+            // The thread lives as long as this.
+            Some(beside) => drop(beside.requests.send(Request::Forget(pids))),
+            None => drop(lock(&self.worker).forget(&pids)),
+        }
     }
 }
 
@@ -153,11 +183,9 @@ impl Planning {
 impl Drop for Planning {
     fn drop(&mut self) {
         self.remover = None;
-        let attached = std::mem::take(&mut lock(&self.worker).attached);
-        drop(attached.into_values().fold(Links::default(), |mut links, (_, attached)| {
-            links.append(&mut attached.into_links());
-            links
-        }));
+        let mut worker = lock(&self.worker);
+        let all: Vec<u32> = worker.attached.keys().copied().collect();
+        drop(worker.forget(&all));
     }
 }
 

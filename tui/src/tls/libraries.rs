@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -152,9 +152,9 @@ fn opened(file: File, path: &str, deleted: bool) -> Result<MappedFile> {
     Ok(MappedFile { path: path.to_owned(), deleted, file: Arc::new(file), identity })
 }
 
-/// Files that a program about to run may map: itself, and the TLS libraries of the host's usual folders.
+/// The TLS libraries of the host's usual folders.
 #[must_use]
-pub fn likely(program: &Path) -> Vec<PathBuf> {
+pub fn of_host() -> Vec<PathBuf> {
     const FOLDERS: [&str; 7] = [
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu",
@@ -169,7 +169,7 @@ pub fn likely(program: &Path) -> Vec<PathBuf> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         ["libssl.so.", "libgnutls.so.", "libcrypto.so."].iter().any(|start| name.starts_with(start))
     });
-    [program.to_owned()].into_iter().chain(tls).collect()
+    tls.collect()
 }
 
 /// Opens files by their paths in this process's own mount namespace, each once.

@@ -3,7 +3,7 @@
 //! One file is analysed once, however many processes map it. Nothing is attached here.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -159,7 +159,8 @@ impl Planner {
     /// Probing a file that it never maps costs nothing.
     pub fn anticipate(&mut self, pid: u32, depth: Depth, program: &Path) -> Coverage {
         let mut merged = Merge::default();
-        let files = libraries::by_path(&libraries::likely(program));
+        let paths: Vec<PathBuf> = [program.to_owned()].into_iter().chain(libraries::of_host()).collect();
+        let files = libraries::by_path(&paths);
         for file in &files {
             if let Analysis::Tls(plan) = self.analyse(file) {
                 let plan = Arc::clone(plan);
@@ -168,6 +169,13 @@ impl Planner {
         }
         let start_time_ticks = libraries::start_time_ticks(pid).unwrap_or_default();
         merged.coverage(pid, start_time_ticks)
+    }
+
+    /// Analyses the host's TLS libraries, before the first process that maps one is waiting for it.
+    pub fn prepare(&mut self) {
+        for file in libraries::by_path(&libraries::of_host()) {
+            self.analyse(&file);
+        }
     }
 
     fn analyse(&mut self, file: &MappedFile) -> &Analysis {

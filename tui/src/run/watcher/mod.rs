@@ -264,9 +264,9 @@ impl Watcher {
             self.probe.forget_process(pid);
         }
         let gone: Vec<u32> = self.coverages.pids().filter(|&pid| !process::exists(pid)).collect();
-        self.coverages.forget(&gone);
         // Otherwise they stay until the map is full: nothing is wrong with what is seen.
         let _ = self.probe.forget_objects(&gone);
+        self.coverages.forget(gone);
         self.coverages.retain(&self.probe.cookies().collect());
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);

@@ -63,6 +63,11 @@ pub(super) fn assert_in_sync(watch: &Watch, server: &Server, client: u32, name: 
         let after = counts_at_rest(watch, server, client);
         let counted = (after.0 - before.0, after.1 - before.1);
         if counted.0 == counted.1 && counted.0 > 5 {
+            println!(
+                "{name}: in sync; of {} streams {} were opened before it was",
+                after.1,
+                after.1 - after.0
+            );
             return;
         }
         seen.push(counted);
