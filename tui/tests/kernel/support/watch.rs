@@ -154,6 +154,14 @@ impl Watch {
         self.wait_after(next, Duration::from_secs(10), "snapshot", is_snapshot).1.content
     }
 
+    /// How long its main thread has wanted to run and was not let, since it started (`/proc/PID/schedstat`).
+    pub(crate) fn kept_waiting(&self) -> Duration {
+        let path = format!("/proc/{}/schedstat", self.child.id());
+        let schedstat = std::fs::read_to_string(path).expect("h2watch runs");
+        let waited_ns = schedstat.split(' ').nth(1).and_then(|field| field.parse().ok());
+        Duration::from_nanos(waited_ns.expect("nanoseconds"))
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         signal_process(self.child.id(), signal);
     }
