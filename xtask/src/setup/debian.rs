@@ -17,7 +17,8 @@ pub(super) const CLIENTS: [Need; 17] = [
     Need("curl", Some("curl")),
     Need("wget2", Some("wget2")),
     Need("nodejs", Some("node")),
-    Need("default-jre-headless", Some("java")),
+    // `java File.java` compiles first.
+    Need("default-jdk-headless", Some("javac")),
     Need("gnutls-bin", Some("gnutls-cli")),
     Need("openssl", Some("openssl")),
     Need("nftables", Some("nft")),
