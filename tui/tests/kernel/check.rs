@@ -74,7 +74,7 @@ fn a_healthy_client_is_0_and_one_whose_server_stopped_is_1() {
 fn a_warning_is_3_and_nothing_where_only_critical_counts() {
     for (severity, expected) in [("warning", 3), ("critical", 0)] {
         let peer = Peer::start(Misdeed::GoesAway);
-        let client = Client::start(&role("careless", &[peer.address.to_string(), "100".into(), "0".into()]));
+        let client = Client::start(&role("careless", &[peer.address.to_string(), "100".into()]));
         let check = client.check(&["--min-severity", severity, "--for", "4s"]);
         peer.strike();
         let (status, said) = end(check);
