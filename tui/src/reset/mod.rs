@@ -12,7 +12,7 @@ pub mod policy;
 
 mod history;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::diag;
 use crate::model::sample::{Cookie, Nanos};
@@ -36,6 +36,8 @@ pub trait World {
     fn now_ns(&self) -> Nanos;
     /// The connection read and judged again, right now; `None` when it is gone.
     fn look_again(&mut self, id: Cookie) -> Option<Connection>;
+    /// How much of its silence does not count, because this machine did not run what should have answered.
+    fn lost(&self, connection: &Connection) -> Duration;
     /// SOCK_DESTROY by cookie.
     fn destroy(&mut self, connection: &Connection) -> anyhow::Result<diag::Outcome>;
 }
@@ -168,6 +170,9 @@ impl Resetter {
         let mut reports = self.follow(snapshot);
         let stalled = in_order(snapshot);
         if matches!(mode, Mode::Auto | Mode::DryRun) {
+            let answered: Vec<_> =
+                snapshot.connections.iter().filter_map(|c| self.answered(c, now_ns)).collect();
+            reports.extend(answered.into_iter().map(|decided| self.report(decided, mode)));
             for connection in &stalled {
                 if self.history.is_done(connection.reading.id) {
                     continue;
@@ -198,7 +203,10 @@ impl Resetter {
         let fresh = world.look_again(planned.reading.id);
         let now_ns = world.now_ns();
         let allowed = (mode != Mode::Confirm).then_some(&self.policy);
-        let refusal = plan::confirm(planned, fresh.as_ref(), now_ns, allowed).err();
+        let mut refusal = plan::confirm(planned, fresh.as_ref(), now_ns, allowed).err();
+        if let (None, Some(fresh), Some(policy)) = (&refusal, &fresh, allowed) {
+            refusal = plan::catching_up(fresh, world.lost(fresh), now_ns, policy);
+        }
         let (fresh, refusal) = match (fresh, refusal) {
             (Some(fresh), refusal) => (fresh, refusal),
             (None, refusal) => (planned.clone(), Some(refusal.unwrap_or(Refusal::Gone))),
@@ -244,6 +252,18 @@ impl Resetter {
         self.wake_for(refusal, now_ns);
         let word = refusal.as_str();
         self.refused.insert(decided.connection.reading.id, word) != Some(word)
+    }
+
+    /// It would have been reset by and by, and the peer was heard before.
+    fn answered(&mut self, connection: &Connection, now_ns: Nanos) -> Option<Decided> {
+        let reading = &connection.reading;
+        if connection.verdict.state == State::Stalled || reading.closed_ns.is_some() {
+            return None;
+        }
+        let word = self.refused.remove(&reading.id)?;
+        let heard_ns = reading.last_heard_ns.filter(|_| Refusal::PENDING.contains(&word))?;
+        let ago = Duration::from_nanos(now_ns.saturating_sub(heard_ns));
+        Some(Decided::refused(connection, Refusal::Answered { ago }, now_ns))
     }
 
     fn report(&mut self, decided: Decided, mode: Mode) -> Report {

@@ -43,6 +43,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Words of those that end by time alone.
+    pub(super) const PENDING: [&'static str; 5] =
+        ["too_young", "catching_up", "cooling_down", "budget_of_process", "budget_total"];
+
     /// One word for counting; the sentence is `Display`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -171,6 +175,20 @@ pub fn confirm(
         }
         _ => Ok(()),
     }
+}
+
+/// Silence that this machine itself made is waited for again, at most as long as the threshold: a machine that is always short
+/// of time has dead connections too.
+pub(super) fn catching_up(
+    fresh: &Connection,
+    lost: Duration,
+    now_ns: Nanos,
+    policy: &Policy,
+) -> Option<Refusal> {
+    let longest = policy.stall_after?;
+    let until_ns = due_ns(fresh, policy)?.saturating_add(nanos(lost.min(longest)));
+    let left = until_ns.checked_sub(now_ns).filter(|left| *left > 0)?;
+    Some(Refusal::CatchingUp { left: Duration::from_nanos(left) })
 }
 
 fn stalled(connection: &Connection) -> Result<Cause, Refusal> {

@@ -10,7 +10,7 @@ const MS: Nanos = 1_000_000;
 const START: Nanos = 1_000_000 * MS;
 
 /// Connection `id` of process `pid`: opened at the start, its first unanswered stream at 1 s, stalled since 4 s.
-fn stalled(id: Cookie, pid: u32, cause: Cause) -> Connection {
+pub(crate) fn stalled(id: Cookie, pid: u32, cause: Cause) -> Connection {
     let mut staged = Staged::h2c(id, 0);
     staged.reading = Reading {
         owner: Owner { pid, comm: "client".to_owned(), ..Owner::default() },
@@ -52,6 +52,7 @@ fn healthy(mut connection: Connection, heard_ms: u64) -> Connection {
 struct Fake {
     now_ns: Nanos,
     fresh: Vec<Connection>,
+    lost: Duration,
     answer: fn() -> anyhow::Result<diag::Outcome>,
     destroyed: Vec<Cookie>,
 }
@@ -61,6 +62,7 @@ impl Fake {
         Self {
             now_ns: snapshot.now_ns,
             fresh: snapshot.connections.clone(),
+            lost: Duration::ZERO,
             answer: || Ok(diag::Outcome::Destroyed),
             destroyed: Vec::new(),
         }
@@ -73,6 +75,9 @@ impl World for Fake {
     }
     fn look_again(&mut self, id: Cookie) -> Option<Connection> {
         self.fresh.iter().find(|connection| connection.reading.id == id).cloned()
+    }
+    fn lost(&self, _: &Connection) -> Duration {
+        self.lost
     }
     fn destroy(&mut self, connection: &Connection) -> anyhow::Result<diag::Outcome> {
         self.destroyed.push(connection.reading.id);
@@ -172,6 +177,20 @@ fn an_answer_after_the_verdict_protects() {
 }
 
 #[test]
+fn an_answer_while_the_reset_waits_for_its_age_is_told_once() {
+    let mut resetter = Resetter::new(auto());
+    let dead = stalled(1, 7, Cause::BlackHole);
+    assert_eq!(tick(&mut resetter, &at(4_200, std::slice::from_ref(&dead))).1, vec!["too_young"]);
+    let alive = [healthy(dead.clone(), 4_300)];
+    assert_eq!(tick(&mut resetter, &at(4_310, &alive)), (none(), vec!["answered"]));
+    assert_eq!(tick(&mut resetter, &at(4_320, &alive)), (none(), silence()));
+    // What was not going to be reset anyhow is no news.
+    let mut resetter = Resetter::new(auto());
+    tick(&mut resetter, &at(6_000, &[stalled(1, 7, Cause::HungServer)]));
+    assert_eq!(tick(&mut resetter, &at(6_010, &alive)), (none(), silence()));
+}
+
+#[test]
 fn what_changed_before_the_fresh_look_is_not_reset() {
     let dead = stalled(1, 7, Cause::SilentPeer);
     let with = |change: fn(&mut Connection)| {
@@ -253,6 +272,24 @@ fn a_machine_that_stood_still_catches_up_first() {
     assert_eq!(resetter.next_look_ns(), Some(START + 6_700 * MS));
     assert_eq!(tick(&mut resetter, &at(6_699, &dead)).0, none());
     assert_eq!(tick(&mut resetter, &at(6_700, &dead)).0, vec![1]);
+}
+
+#[test]
+fn silence_that_this_machine_made_is_waited_for_again_and_not_for_ever() {
+    let after = Duration::from_secs(3);
+    let policy = Policy { stall_after: Some(after), min_age: Duration::ZERO, ..auto() };
+    let mut resetter = Resetter::new(policy);
+    // Its first unanswered stream is from 1 s: due at 4 s, and two seconds of that do not count.
+    let dead = [stalled(1, 7, Cause::SilentPeer)];
+    let mut with = |ms, lost| {
+        let snapshot = at(ms, &dead);
+        let mut world = Fake { lost, ..Fake::of(&snapshot) };
+        words(&resetter.tick(&snapshot, Duration::ZERO, &mut world))
+    };
+    assert_eq!(with(4_001, Duration::from_secs(2)), vec!["catching_up"]);
+    assert_eq!(with(5_999, Duration::from_secs(2)), silence());
+    assert_eq!(with(6_999, Duration::from_secs(60)), silence());
+    assert_eq!(with(7_000, Duration::from_secs(60)), vec!["done"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::sync::mpsc;
 
+use super::beat::Beat;
 use super::resets::{Live, Resets};
 use super::{Recorder, Story, Watcher};
 use crate::exit::Exit;
@@ -15,6 +16,7 @@ use crate::json;
 use crate::model::Model;
 use crate::model::sample::{Cookie, Nanos, Sample};
 use crate::model::snapshot::{Change, Snapshot};
+use crate::reset::policy::Mode;
 use crate::reset::{Action, Report};
 use crate::verdict::Cause;
 
@@ -43,17 +45,24 @@ impl Companions {
         }
     }
 
+    /// The threshold after which something is reset without asking, when it is a fixed one.
+    pub(super) fn threshold(&self) -> Option<Duration> {
+        let policy = self.resets.as_ref()?.resetter.policy();
+        policy.stall_after.filter(|_| matches!(policy.mode, Mode::Auto | Mode::DryRun))
+    }
+
     /// Decides about resets. Fresh looks may find changes: they are added.
     pub(super) fn resets(
         &mut self,
         snapshot: &Snapshot,
         late: Duration,
+        beat: &Beat,
         watcher: &mut Watcher,
         model: &mut Model,
         changes: &mut Vec<Change>,
     ) -> Result<Vec<Report>> {
         let Some(resets) = &mut self.resets else { return Ok(Vec::new()) };
-        let mut live = Live { watcher, model, changes: Vec::new() };
+        let mut live = Live { watcher, model, beat, changes: Vec::new() };
         let reports = resets.resetter.tick(snapshot, late, &mut live);
         changes.append(&mut live.changes);
         for report in &reports {
@@ -68,12 +77,13 @@ impl Companions {
         &mut self,
         id: Cookie,
         snapshot: &Snapshot,
+        beat: &Beat,
         watcher: &mut Watcher,
         model: &mut Model,
     ) -> Result<Option<Report>> {
         let shown = snapshot.connections.iter().find(|connection| connection.reading.id == id);
         let (Some(resets), Some(shown)) = (&mut self.resets, shown) else { return Ok(None) };
-        let mut live = Live { watcher, model, changes: Vec::new() };
+        let mut live = Live { watcher, model, beat, changes: Vec::new() };
         let report = resets.resetter.ask(shown, &mut live);
         resets.note(snapshot, &report)?;
         count(self.exporter.as_ref().map(Feed::exporter), &report);

@@ -1,6 +1,7 @@
 //! The one loop: the kernel's events, the clock and signals in; samples, verdicts and outputs out.
 
 mod alarm;
+mod beat;
 mod clock;
 mod companions;
 mod coverage;
@@ -15,9 +16,11 @@ mod replay;
 mod resets;
 mod signals;
 mod story;
+mod timely;
 mod watch;
 mod watcher;
 
+pub use beat::SHORT as SHORT_THRESHOLD;
 pub use companions::Companions;
 pub use ending::Ending;
 pub use front::{Front, Screen};
@@ -27,5 +30,6 @@ pub use replay::{Show, replay};
 pub use resets::Resets;
 pub use signals::Signals;
 pub use story::Story;
+pub use timely::be_timely;
 pub use watch::{Plan, watch};
 pub use watcher::{Settings, Watcher};

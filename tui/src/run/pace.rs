@@ -4,10 +4,12 @@
 //! A stream that is opened after a look cannot be stalled before the shortest threshold has passed. So it is enough to look
 //! once in that time while streams are being opened, and when none are, to let the kernel ring for the next one.
 
+use std::ops::Range;
+
 use crate::model::sample::Nanos;
 
 /// Looks closer together than this are one look.
-const SHORTEST_NS: Nanos = 500_000;
+const SHORTEST_NS: Nanos = 200_000;
 
 /// The pace of a run. All times are of the samples' clock.
 #[derive(Debug)]
@@ -43,14 +45,16 @@ impl Pace {
         true
     }
 
-    /// After a look at `now_ns` that counted `streams_opened` in total.
+    /// After a look that counted `streams_opened` in total; `looked`: when it began, and when it and what followed was done.
+    /// At least as long as that took is left to others.
     pub(super) fn rest(
         &mut self,
-        now_ns: Nanos,
+        looked: Range<Nanos>,
         streams_opened: u64,
         deadline: Option<Nanos>,
         shortest_ns: Nanos,
     ) -> Rest {
+        let Range { start: now_ns, end: done_ns } = looked;
         let stirred = std::mem::replace(&mut self.streams_opened, streams_opened) != streams_opened;
         let short = shortest_ns < self.interval_ns;
         let busy = short && (stirred || deadline.is_some());
@@ -61,7 +65,9 @@ impl Pace {
         if busy {
             until_ns = until_ns.min(now_ns + shortest_ns);
         }
-        Rest { until_ns: until_ns.max(now_ns + SHORTEST_NS), arm: short && !busy }
+        let took_ns = done_ns.saturating_sub(now_ns);
+        let soonest_ns = (now_ns + SHORTEST_NS).max(done_ns + took_ns);
+        Rest { until_ns: until_ns.max(soonest_ns), arm: short && !busy }
     }
 }
 
@@ -74,22 +80,31 @@ mod tests {
     #[test]
     fn a_long_threshold_needs_no_ring_and_no_extra_looks() {
         let mut pace = Pace::new(250 * MS, 0);
-        assert_eq!(pace.rest(0, 10, None, 3000 * MS), Rest { until_ns: 250 * MS, arm: false });
-        assert_eq!(pace.rest(0, 20, Some(90 * MS), 3000 * MS), Rest { until_ns: 90 * MS, arm: false });
+        assert_eq!(pace.rest(0..0, 10, None, 3000 * MS), Rest { until_ns: 250 * MS, arm: false });
+        assert_eq!(pace.rest(0..0, 20, Some(90 * MS), 3000 * MS), Rest { until_ns: 90 * MS, arm: false });
     }
 
     #[test]
     fn a_short_threshold_looks_as_often_while_streams_are_opened_and_rings_when_not() {
         let mut pace = Pace::new(250 * MS, 0);
-        assert_eq!(pace.rest(0, 10, None, 5 * MS), Rest { until_ns: 5 * MS, arm: false });
-        assert_eq!(pace.rest(5 * MS, 10, None, 5 * MS), Rest { until_ns: 250 * MS, arm: true });
-        assert_eq!(pace.rest(9 * MS, 11, Some(11 * MS), 5 * MS), Rest { until_ns: 11 * MS, arm: false });
+        assert_eq!(pace.rest(0..0, 10, None, 5 * MS), Rest { until_ns: 5 * MS, arm: false });
+        assert_eq!(pace.rest(5 * MS..5 * MS, 10, None, 5 * MS), Rest { until_ns: 250 * MS, arm: true });
+        assert_eq!(
+            pace.rest(9 * MS..9 * MS, 11, Some(11 * MS), 5 * MS),
+            Rest { until_ns: 11 * MS, arm: false }
+        );
     }
 
     #[test]
     fn a_past_deadline_does_not_spin() {
         let mut pace = Pace::new(250 * MS, 0);
-        assert_eq!(pace.rest(100 * MS, 1, Some(0), 5 * MS).until_ns, 100 * MS + SHORTEST_NS);
+        assert_eq!(pace.rest(100 * MS..100 * MS, 1, Some(0), 5 * MS).until_ns, 100 * MS + SHORTEST_NS);
+    }
+
+    #[test]
+    fn a_long_look_is_followed_by_as_long_a_rest() {
+        let mut pace = Pace::new(250 * MS, 0);
+        assert_eq!(pace.rest(100 * MS..140 * MS, 1, Some(101 * MS), 5 * MS).until_ns, 180 * MS);
     }
 
     #[test]

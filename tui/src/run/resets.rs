@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::beat::Beat;
 use super::{Watcher, clock};
 use crate::dashboard::Message;
 use crate::diag::Outcome;
@@ -25,6 +26,7 @@ pub struct Resets {
 pub(super) struct Live<'a> {
     pub(super) watcher: &'a mut Watcher,
     pub(super) model: &'a mut Model,
+    pub(super) beat: &'a Beat,
     /// What the fresh samples found; the run shows it like any other.
     pub(super) changes: Vec<Change>,
 }
@@ -39,6 +41,10 @@ impl World for Live<'_> {
         let (snapshot, changes) = self.model.observe(&sample);
         self.changes.extend(changes);
         snapshot.connections.into_iter().find(|connection| connection.reading.id == id)
+    }
+
+    fn lost(&self, connection: &Connection) -> Duration {
+        self.beat.lost(&connection.reading)
     }
 
     fn destroy(&mut self, connection: &Connection) -> Result<Outcome> {

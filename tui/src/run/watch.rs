@@ -10,9 +10,10 @@ use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
 
 use super::alarm::Alarm;
+use super::beat::Beat;
 use super::companions::{Aside, Companions};
 use super::front::Front;
-use super::pace::Pace;
+use super::pace::{Pace, Rest};
 use super::{Ending, Signals, Watcher, clock};
 use crate::dashboard::{Effect, Input};
 use crate::exit::Exit;
@@ -61,6 +62,7 @@ struct Run {
     front: Front,
     companions: Companions,
     pace: Pace,
+    beat: Beat,
     snapshot: Arc<Snapshot>,
     suspects: HashSet<Cookie>,
     followed_at: Instant,
@@ -84,6 +86,7 @@ pub async fn watch(
 ) -> Result<(Ending, Arc<Snapshot>, Front)> {
     let interval_ns = u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);
     let now_ns = clock::now_ns();
+    let beat = Beat::new(companions.threshold());
     let mut run = Run {
         signals,
         watcher,
@@ -91,6 +94,7 @@ pub async fn watch(
         front,
         companions,
         pace: Pace::new(interval_ns, now_ns),
+        beat,
         snapshot: Arc::default(),
         suspects: HashSet::new(),
         followed_at: Instant::now(),
@@ -133,9 +137,9 @@ impl Run {
             {
                 return Ok(ending);
             }
-            let until_ns = self.rest(plan, started);
+            let Rest { until_ns, arm } = self.rest(plan, started);
             let woken = tokio::select! {
-                rung = alarm.at(until_ns) => { rung?; Woken::Clock }
+                rung = self.beat.sleep(&alarm, until_ns, !arm) => { rung?; Woken::Clock }
                 ready = ring.readable() => { ready?.clear_ready(); Woken::Ring }
                 input = self.front.input() => Woken::Key(input),
                 signal = self.signals.next() => Woken::Signal(signal),
@@ -178,8 +182,14 @@ impl Run {
         has_child: bool,
     ) -> Result<Option<Ending>> {
         let late = Duration::from_nanos(clock::now_ns().saturating_sub(self.due_ns));
-        let reports =
-            self.companions.resets(&self.snapshot, late, &mut self.watcher, &mut self.model, &mut changes)?;
+        let reports = self.companions.resets(
+            &self.snapshot,
+            late,
+            &self.beat,
+            &mut self.watcher,
+            &mut self.model,
+            &mut changes,
+        )?;
         let whole = self.pace.tick(clock::now_ns());
         self.front.tick(&self.snapshot, &changes, whole)?;
         for report in &reports {
@@ -241,8 +251,13 @@ impl Run {
                     self.front.unplugged(&self.snapshot, unplugged)?;
                 }
                 Effect::Reset(id) => {
-                    let report =
-                        self.companions.ask(id, &self.snapshot, &mut self.watcher, &mut self.model)?;
+                    let report = self.companions.ask(
+                        id,
+                        &self.snapshot,
+                        &self.beat,
+                        &mut self.watcher,
+                        &mut self.model,
+                    )?;
                     if let Some(report) = report {
                         self.front.reset(&self.snapshot, &report)?;
                     }
@@ -268,11 +283,12 @@ impl Run {
     }
 
     /// Until when to sleep; arms the kernel's ring where that is longer than a stall may take.
-    fn rest(&mut self, plan: &Plan, started: Instant) -> Nanos {
+    fn rest(&mut self, plan: &Plan, started: Instant) -> Rest {
         let opened = self.snapshot.totals.streams_opened;
         let looked_ns = self.snapshot.now_ns;
+        let looked = looked_ns..clock::now_ns();
         let rest =
-            self.pace.rest(looked_ns, opened, self.model.deadline(), self.model.shortest_stall_after_ns());
+            self.pace.rest(looked, opened, self.model.deadline(), self.model.shortest_stall_after_ns());
         if rest.arm {
             self.watcher.arm();
         }
@@ -282,7 +298,7 @@ impl Run {
         });
         self.due_ns =
             [Some(rest.until_ns), end_ns, self.companions.wake_ns()].into_iter().flatten().min().unwrap_or(0);
-        self.due_ns
+        Rest { until_ns: self.due_ns, ..rest }
     }
 
     /// The last look, and the summary.

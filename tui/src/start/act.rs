@@ -7,7 +7,7 @@ use crate::hooks::{Command, Hooks, Options};
 use crate::reset::audit::AuditLog;
 use crate::reset::policy::{Mode, Policy};
 use crate::reset::{Resetter, kill};
-use crate::run::{Companions, Resets, Watcher};
+use crate::run::{Companions, Resets, SHORT_THRESHOLD, Watcher, be_timely};
 use crate::verdict::StallAfter;
 
 /// The companions that these options ask for. Rights that a reset will need are checked now, not at the first reset.
@@ -19,6 +19,7 @@ pub(super) fn companions(args: &Act, thresholds: ThresholdArgs, watcher: &mut Wa
                 let pids = watcher.pids();
                 kill::check(watcher.namespaces(), &pids).context("--reset cannot work here")?;
             }
+            be_timely_for(mode, thresholds, watcher);
             Some(Resets { resetter: Resetter::new(reset_policy(args, thresholds)), audit: audit(args)? })
         }
     };
@@ -30,6 +31,19 @@ pub(super) fn companions(args: &Act, thresholds: ThresholdArgs, watcher: &mut Wa
     };
     let wanted = options.on_stall.is_some() || options.on_recover.is_some();
     Ok(Companions { resets, hooks: wanted.then(|| Hooks::new(options)), ..Companions::default() })
+}
+
+/// Where a reset has milliseconds, they are not to be spent waiting for a CPU.
+fn be_timely_for(mode: Mode, thresholds: ThresholdArgs, watcher: &mut Watcher) {
+    let StallAfter::Fixed(after) = thresholds.stall_after else { return };
+    if mode != Mode::Auto || after >= SHORT_THRESHOLD {
+        return;
+    }
+    if let Err(error) = be_timely() {
+        watcher.warn(format!(
+            "no real-time priority ({error:#}; it takes CAP_SYS_NICE): on a busy machine resets come milliseconds late"
+        ));
+    }
 }
 
 fn command(words: &Words) -> Option<Command> {

@@ -11,14 +11,14 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(20);
 
 /// A tmux server of the test's own, with one window.
-struct Terminal {
+pub(crate) struct Terminal {
     socket: String,
     columns: usize,
     rows: usize,
 }
 
 impl Terminal {
-    fn new(columns: usize, rows: usize) -> Self {
+    pub(crate) fn new(columns: usize, rows: usize) -> Self {
         tools::require_root();
         let terminal = Self { socket: format!("h2watch-{}-{columns}", std::process::id()), columns, rows };
         let (x, y) = (columns.to_string(), rows.to_string());
@@ -46,16 +46,21 @@ impl Terminal {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         self.tmux(&["send-keys", "-l", line]);
         self.tmux(&["send-keys", "Enter"]);
+    }
+
+    /// A key, or several.
+    pub(crate) fn press(&self, keys: &str) {
+        self.tmux(&["send-keys", "-l", keys]);
     }
 
     fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }
 
-    fn shows(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn shows(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let end = std::time::Instant::now() + SOON;
         loop {
             let screen = self.screen();
@@ -87,7 +92,7 @@ impl Drop for Terminal {
     }
 }
 
-fn quoted(words: &[String]) -> String {
+pub(crate) fn quoted(words: &[String]) -> String {
     words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }
 

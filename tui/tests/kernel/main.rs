@@ -23,6 +23,8 @@ mod faults;
 mod loss;
 mod quiet;
 mod record;
+mod reset;
+mod reset_quiet;
 mod soak;
 mod stall;
 mod testrun;

@@ -145,7 +145,7 @@ impl Watcher {
     }
 
     /// Keeps a sentence for the reader. Runs may last for months: there is an end to them.
-    fn warn(&mut self, sentence: String) {
+    pub fn warn(&mut self, sentence: String) {
         if self.warnings.len() < MAX_WARNINGS {
             self.warnings.insert(sentence);
         }
