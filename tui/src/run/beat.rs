@@ -16,8 +16,8 @@ use super::alarm::Alarm;
 use super::clock;
 use crate::model::sample::{Nanos, Reading};
 
-/// With longer thresholds, time slices of a few milliseconds do not matter.
-pub const SHORT: Duration = Duration::from_millis(100);
+/// Longer than a few of the scheduler's time slices (3 ms each): whatever waited for its turn has had one.
+const SLICES: Duration = Duration::from_millis(20);
 /// Steps in the time of the threshold.
 const STEPS: u32 = 8;
 const SHORTEST_STEP_NS: Nanos = 1_000_000;
@@ -47,7 +47,7 @@ pub(super) struct Beat {
 impl Beat {
     /// `threshold`: where there is one that somebody acts on at once.
     pub(super) fn new(threshold: Option<Duration>) -> Self {
-        let short = threshold.filter(|threshold| *threshold < SHORT);
+        let short = threshold.filter(|threshold| *threshold < SLICES);
         let step = short.and_then(|threshold| Nanos::try_from((threshold / STEPS).as_nanos()).ok());
         Self {
             step_ns: step.map(|ns| ns.max(SHORTEST_STEP_NS)),

@@ -20,7 +20,6 @@ mod timely;
 mod watch;
 mod watcher;
 
-pub use beat::SHORT as SHORT_THRESHOLD;
 pub use companions::Companions;
 pub use ending::Ending;
 pub use front::{Front, Screen};
@@ -30,6 +29,6 @@ pub use replay::{Show, replay};
 pub use resets::Resets;
 pub use signals::Signals;
 pub use story::Story;
-pub use timely::be_timely;
+pub use timely::{SHORT_THRESHOLD, be_timely};
 pub use watch::{Plan, watch};
 pub use watcher::{Settings, Watcher};

@@ -5,8 +5,12 @@
 //! least half of a CPU to others.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+/// A threshold for which it is worth it: a thread of ordinary priority may come some milliseconds late.
+pub const SHORT_THRESHOLD: Duration = Duration::from_millis(100);
 
 /// Real-time priority for the calling thread.
 ///
