@@ -21,11 +21,14 @@ func serve(arguments []string) error {
 	authority := flags.String("authority", "", "where to write the server's certificate (PEM)")
 	http1 := flags.Bool("http1", false, "offer HTTP/1.1 only")
 	h2c := flags.Bool("h2c", false, "HTTP/2 without TLS")
+	first := flags.Int("first", -1, "unplug by itself: before it answers this request; -1: only when it is asked to")
+	every := flags.Int("every", 1000, "further unplugs follow after this many requests")
 	delay := flags.Duration("delay", 0, "wait this long before each answer")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
-	server, err := listen(*authority, *http1, *h2c, *delay)
+	unplugger := &unplugger{first: *first, every: *every}
+	server, err := listen(*authority, *http1, *h2c, *delay, unplugger)
 	if err != nil {
 		return err
 	}
@@ -33,6 +36,7 @@ func serve(arguments []string) error {
 	if err != nil {
 		return err
 	}
+	unplugger.link.Store(link)
 	if err := listenControl(*control, link); err != nil {
 		return err
 	}
@@ -42,7 +46,7 @@ func serve(arguments []string) error {
 }
 
 // listen starts the server and returns its address.
-func listen(authority string, http1, h2c bool, delay time.Duration) (string, error) {
+func listen(authority string, http1, h2c bool, delay time.Duration, unplugger *unplugger) (string, error) {
 	certificate, pem, err := newCertificate()
 	if err != nil {
 		return "", err
@@ -56,6 +60,7 @@ func listen(authority string, http1, h2c bool, delay time.Duration) (string, err
 	}
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer unplugger.began()()
 			io.Copy(io.Discard, r.Body)
 			time.Sleep(delay)
 			io.WriteString(w, "ok\n")

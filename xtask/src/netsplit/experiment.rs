@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::beside::Beside;
 use super::table::Row;
 use super::{Options, Variant};
 
@@ -15,7 +16,7 @@ use super::{Options, Variant};
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A process that is ended when the run ends, however it ends.
-struct Ended(Child);
+pub(super) struct Ended(pub(super) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -49,10 +50,14 @@ pub(crate) fn run(
         Some(h2watch) => Some(watch(h2watch, client.0.id(), options, &folder.path)?),
         None => None,
     };
+    let beside = if options.beside { Some(Beside::start(program, &cgroup, &folder.path)?) } else { None };
     let mut go = client.0.stdin.take().context("the client's stdin")?;
     writeln!(go).context("the client does not listen")?;
     let result =
         serde_json::from_str(&first_line(&mut from_client)?).context("the client's result is no JSON")?;
+    if let Some(beside) = beside {
+        beside.end()?;
+    }
     let lines = watch.map(Watch::finish).transpose()?.unwrap_or_default();
     Ok(Row { variant, result, lines, stall_after: options.stall_after.clone() })
 }
@@ -73,9 +78,8 @@ fn client(
     options: &Options,
     [address, authority, control]: [&str; 3],
 ) -> Result<Child> {
-    let mut command = Command::new("sh");
-    // The shell moves itself into the cgroup and becomes the client.
-    command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(&cgroup.path).arg(program);
+    let mut command = cgroup.enter();
+    command.arg(program);
     command.args(["client", "-wait", "-address", address, "-authority", authority, "-control", control]);
     let numbers = [
         ("-requests", options.requests),
@@ -107,7 +111,8 @@ fn watch(h2watch: &Path, pid: u32, options: &Options, folder: &Path) -> Result<W
     // The peer may delay its ACK for 40 ms: before, silence is all the evidence that there can be.
     command.args(["--reset-causes", "black_hole,silent_peer,unknown"]);
     command.args(["--reset-after", "0s", "--reset-cool-down", "0s"]);
-    command.args(["--reset-budget", "60/min", "--reset-budget-total", "60/min"]);
+    let budget = format!("{}/min", options.budget);
+    command.args(["--reset-budget", &budget, "--reset-budget-total", &budget]);
     command.args(["--interval", "10s", "--output", "json", "-o"]).arg(&lines);
     let process = Ended(command.stdin(Stdio::null()).spawn().context("cannot start h2watch")?);
     let mut watch = Watch { process, lines };
@@ -145,11 +150,19 @@ impl Watch {
 }
 
 /// A cgroup for the client, so that the probe is attached to nothing else; removed at the end.
-struct Cgroup {
+pub(super) struct Cgroup {
     path: PathBuf,
 }
 
 impl Cgroup {
+    /// Words before a command that make it run inside.
+    pub(super) fn enter(&self) -> Command {
+        let mut command = Command::new("sh");
+        // The shell moves itself into the cgroup and becomes the program.
+        command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(&self.path);
+        command
+    }
+
     fn new() -> Result<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
         let mount = mounts
@@ -172,12 +185,12 @@ impl Drop for Cgroup {
 }
 
 /// A folder for sockets and files of one run.
-struct Folder {
-    path: PathBuf,
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
 }
 
 impl Folder {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("h2watch-netsplit-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -191,11 +204,11 @@ impl Drop for Folder {
     }
 }
 
-fn reader(child: &mut Child) -> Result<BufReader<ChildStdout>> {
+pub(super) fn reader(child: &mut Child) -> Result<BufReader<ChildStdout>> {
     Ok(BufReader::new(child.stdout.take().context("stdout is not piped")?))
 }
 
-fn first_line(reader: &mut BufReader<ChildStdout>) -> Result<String> {
+pub(super) fn first_line(reader: &mut BufReader<ChildStdout>) -> Result<String> {
     let mut line = String::new();
     reader.read_line(&mut line).context("cannot read a line")?;
     if line.is_empty() {
@@ -204,6 +217,6 @@ fn first_line(reader: &mut BufReader<ChildStdout>) -> Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
-fn path(path: &Path) -> Result<&str> {
+pub(super) fn path(path: &Path) -> Result<&str> {
     path.to_str().context("a path that is no text")
 }

@@ -20,7 +20,13 @@ pub(crate) struct Row {
 impl Row {
     /// Lines of resets that were done.
     fn resets(&self) -> impl Iterator<Item = &Value> {
-        self.lines.iter().filter(|line| line["type"] == "reset" && line["result"] == "done")
+        resets(&self.lines)
+    }
+
+    /// Requests that were under way at each unplug.
+    pub(crate) fn in_flight(&self) -> Vec<u64> {
+        let unplugs = self.result["unplugs"].as_array().map_or(&[][..], Vec::as_slice);
+        unplugs.iter().filter_map(|unplug| unplug["in_flight"].as_u64()).collect()
     }
 
     /// Resets of connections that were never unplugged: there must be none.
@@ -54,12 +60,7 @@ impl Row {
     fn cells(&self) -> [String; 8] {
         let number = |key: &str| self.result[key].to_string();
         let text = |key: &str| self.result[key].as_str().unwrap_or("?").to_owned();
-        let in_flight: Vec<String> = self.result["unplugs"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice)
-            .iter()
-            .map(|unplug| unplug["in_flight"].to_string())
-            .collect();
+        let in_flight: Vec<String> = self.in_flight().iter().map(ToString::to_string).collect();
         let watched = |cell: String| if self.variant.watched { cell } else { "-".to_owned() };
         [
             text("go"),
@@ -72,6 +73,11 @@ impl Row {
             watched(format!("{:?}", self.latencies_us())),
         ]
     }
+}
+
+/// Those of them that are resets which were done.
+pub(super) fn resets(lines: &[Value]) -> impl Iterator<Item = &Value> {
+    lines.iter().filter(|line| line["type"] == "reset" && line["result"] == "done")
 }
 
 const HEADINGS: [&str; 8] = [

@@ -12,7 +12,7 @@ use crate::{checkout, command};
 
 pub(super) const VERSIONS: [&str; 2] = ["1.21.13", "1.27.3"];
 
-pub(super) fn install(version: &str) -> Result<()> {
+pub(crate) fn install(version: &str) -> Result<()> {
     let home = checkout::cache("go").join(version);
     step(&format!("Go {version}"), home.join("bin/go").is_file(), || {
         let unpacked = checkout::cache("go").join(format!("{version}.partial"));

@@ -18,6 +18,7 @@ use clap::{Args, ValueEnum};
 
 use crate::say;
 pub(crate) use deny::cargo_deny;
+pub(crate) use go::install as go;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

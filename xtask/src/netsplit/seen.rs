@@ -1,0 +1,22 @@
+//! `--seen`: what each client sees when its connection is reset before the answer comes, and what becomes of its next request.
+//! `xtask/netsplit/clients/measure.sh` does it, with the clients that are installed.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use crate::{checkout, command};
+
+/// Its words, as they come.
+pub(super) fn run(programs: &[PathBuf]) -> Result<String> {
+    let script = checkout::root().join("xtask/netsplit/clients/measure.sh");
+    let mut measure = Command::new("sh");
+    measure.arg(script).args(programs).env("PYTHON", checkout::cache("venv/bin/python"));
+    let said = command::output(&mut measure)?;
+    // Go, curl, Node and Python are what `cargo xtask setup` installs.
+    for client in ["netsplit-", "curl", "node", "httpx"] {
+        ensure!(said.contains(client), "no word about {client}:\n{said}");
+    }
+    Ok(format!("```text\n{}\n```\n", said.trim()))
+}
