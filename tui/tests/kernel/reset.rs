@@ -73,6 +73,13 @@ impl Stage {
         line
     }
 
+    /// The next refusal with these words in its reason. A busy machine has another one: it catches up first.
+    fn refusal(&mut self, words: &str) -> Value {
+        let line = self.next(words, |line| line["result"] == "refused" && reason(line).contains(words));
+        println!("{} refused: {}", line["mode"], line["reason"]);
+        line
+    }
+
     /// The audit file has what the output has, line by line.
     fn end(self) -> Ended {
         let ended = self.watch.stop();

@@ -7,6 +7,7 @@ mod churn;
 mod crowd;
 mod mixed;
 mod patient;
+mod pooled;
 mod quiet;
 mod steady;
 
@@ -30,6 +31,7 @@ fn play() {
         "crowd" => crowd::play(&arguments),
         "mixed" => mixed::play(&arguments),
         "patient" => patient::play(&arguments),
+        "pooled" => pooled::play(&arguments),
         "quiet" => quiet::play(&arguments),
         "steady" => steady::play(&arguments),
         _ => {}
