@@ -23,6 +23,7 @@ mod faults;
 mod loss;
 mod quiet;
 mod record;
+mod recordings;
 mod reset;
 mod reset_quiet;
 mod soak;

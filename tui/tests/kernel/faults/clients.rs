@@ -1,5 +1,6 @@
 //! Who calls in the faults, and what stands between a client that speaks TLS and a server that does not.
 
+use super::catalogue::Fault;
 use crate::support::programs::{self, Program, role};
 use crate::support::tools;
 use std::net::SocketAddr;
@@ -44,6 +45,11 @@ impl Client {
     /// is.
     pub(crate) fn has_tls(self) -> bool {
         matches!(self, Client::GoTls | Client::NodeTls | Client::CarelessOpenSsl | Client::CarelessGo)
+    }
+
+    /// A peer that answers PINGs is judged after half a minute, unless it was silent before.
+    pub(crate) fn is_quick_with(self, fault: &Fault) -> bool {
+        fault.cause != "hung_server" || matches!(self, Client::Go | Client::GoTls)
     }
 
     /// A request each 100 ms, cancelled after a second: the pool of the bug.

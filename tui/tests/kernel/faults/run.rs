@@ -8,6 +8,8 @@ use crate::support::now_ns;
 use crate::support::programs::Program;
 use crate::support::watch::{Watch, text};
 use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -66,6 +68,25 @@ impl Watched {
         let cgroup = Cgroup::new("fault");
         let watch = Watch::start(&["--cgroup", &cgroup.path().to_string_lossy()]);
         Self { watch, cgroup }
+    }
+
+    /// The same, written down in `file` under pseudonyms.
+    pub(crate) fn recording(file: &Path) -> Self {
+        let cgroup = Cgroup::new("fault");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_h2watch"));
+        command
+            .arg("record")
+            .arg(file)
+            .args(["--anonymise", "--output", "json", "--cgroup"])
+            .arg(cgroup.path());
+        let watch = Watch::spawn(command);
+        watch.wait_until_ready();
+        Self { watch, cgroup }
+    }
+
+    pub(crate) fn stop(self) {
+        let ended = self.watch.stop();
+        assert!(ended.status.success(), "{}", ended.errors);
     }
 
     pub(crate) fn run(&self, fault: Fault, client: Client) -> Outcome {
