@@ -51,6 +51,8 @@ pub struct Totals {
     pub connections_opened: u64,
     pub connections_closed: u64,
     pub streams_opened: u64,
+    /// Application records sent where nothing more is seen: they may have opened streams.
+    pub records_asked: u64,
     pub streams_reset_sent: u64,
     pub streams_abandoned: u64,
     pub frames_sent: u64,

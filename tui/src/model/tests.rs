@@ -254,3 +254,15 @@ fn the_sum_over_closed_and_open_connections_is_the_total() {
     }
     assert!(staged.is_empty());
 }
+
+/// A connection of which only records are seen opens no streams that could be counted: its records stir the run loop instead.
+#[test]
+fn records_that_are_sent_are_counted_where_nothing_more_is_seen() {
+    let mut model = fixed();
+    let (mut records, mut frames) = (Staged::records(1, 0), Staged::h2c(2, 0));
+    let before = model.observe(&sample(0, &[&records, &frames])).0.totals;
+    records.open(3);
+    frames.open(2);
+    let after = model.observe(&sample(250, &[&records, &frames])).0.totals;
+    assert_eq!((after.records_asked - before.records_asked, after.streams_opened), (3, 2));
+}

@@ -45,8 +45,8 @@ impl Pace {
         true
     }
 
-    /// After a look that counted `streams_opened` in total; `looked`: when it began, and when it and what followed was done.
-    /// At least as long as that took is left to others.
+    /// After a look that counted `streams_opened` in total, or what may have opened some; `looked`: when it began, and when it
+    /// and what followed was done. At least as long as that took is left to others.
     pub(super) fn rest(
         &mut self,
         looked: Range<Nanos>,

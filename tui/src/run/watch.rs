@@ -284,7 +284,7 @@ impl Run {
 
     /// Until when to sleep; arms the kernel's ring where that is longer than a stall may take.
     fn rest(&mut self, plan: &Plan, started: Instant) -> Rest {
-        let opened = self.snapshot.totals.streams_opened;
+        let opened = self.snapshot.totals.streams_opened + self.snapshot.totals.records_asked;
         let looked_ns = self.snapshot.now_ns;
         let looked = looked_ns..clock::now_ns();
         let rest =
