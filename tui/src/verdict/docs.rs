@@ -85,7 +85,8 @@ fn give_up_section(out: &mut String) {
         let _ = writeln!(out, "| {backoff} | {} | {} | {} |", left(RETRIES2_DEFAULT), gone(8), gone(5));
     }
     out.push_str(
-        "\nThe prediction cannot see TCP_USER_TIMEOUT (gRPC sets it together with its keepalive), and says so. A peer that \
+        "\nTCP_USER_TIMEOUT (gRPC sets it together with its keepalive) cannot be asked for, and the prediction says so. In the \
+         last interval before it ends, the kernel has shortened its timer to it: then the prediction says that. A peer that \
          acknowledges, or answers zero-window probes, keeps a connection alive for ever.\n\n",
     );
 }

@@ -15,6 +15,8 @@ const RTO_MAX_MS: u64 = 120_000;
 pub const RETRIES2_DEFAULT: u32 = 15;
 /// `inet_diag_msg.idiag_timer`: the retransmission timer.
 const TIMER_RETRANSMIT: u8 = 1;
+/// A jiffy is 10 ms at most, and times are rounded to it several times.
+const USER_TIMEOUT_SLACK_MS: u64 = 50;
 
 /// `tcp_model_timeout`: the sum of `retries + 1` intervals, each twice the one before, from 200 ms to 120 s.
 #[must_use]
@@ -49,11 +51,24 @@ pub fn expires_in_ms(tcp: &TcpFacts) -> Option<u64> {
     (tcp.timer == TIMER_RETRANSMIT).then_some(u64::from(tcp.timer_expires_ms))
 }
 
+/// TCP_USER_TIMEOUT cannot be asked for, but it shows in the last interval before it: `tcp_clamp_rto_to_user_timeout` shortens
+/// that one, so that what has passed of it since the last retransmission and what is left are less than the RTO.
+fn ends_by_user_timeout(tcp: &TcpFacts) -> bool {
+    let Some(left_ms) = expires_in_ms(tcp) else { return false };
+    let (rto_ms, passed_ms) = (u64::from(tcp.rto_us) / 1_000, u64::from(tcp.last_data_sent_ms));
+    // The timer and the rest are read one after the other: a retransmission between the two looks like this for a moment.
+    passed_ms >= USER_TIMEOUT_SLACK_MS
+        && passed_ms + left_ms + (rto_ms / 8).max(USER_TIMEOUT_SLACK_MS) < rto_ms
+}
+
 /// Milliseconds until the kernel gives up; `None` when nothing is being retransmitted.
 #[must_use]
 pub fn left_ms(tcp: &TcpFacts, retries2: u32) -> Option<u64> {
     if tcp.unacked == 0 || tcp.backoff == 0 || tcp.snd_wnd == 0 {
         return None;
+    }
+    if ends_by_user_timeout(tcp) {
+        return expires_in_ms(tcp);
     }
     let base_ms = base_ms(tcp);
     let limit_ms = limit_ms(retries2);
@@ -74,6 +89,12 @@ pub fn sentence(tcp: &TcpFacts, retries2: Option<u32>) -> Option<String> {
     let known = tcp.tcp_retries2.or(retries2);
     let retries = known.unwrap_or(RETRIES2_DEFAULT);
     let left = span_ms(left_ms(tcp, retries)?);
+    if ends_by_user_timeout(tcp) {
+        return Some(format!(
+            "RTO backoff {} of {retries}: about {left} left, because the client set TCP_USER_TIMEOUT",
+            tcp.backoff
+        ));
+    }
     let assumed = if known.is_none() { " (tcp_retries2 assumed 15)" } else { "" };
     Some(format!(
         "RTO backoff {} of {retries}: about {left} left{assumed}, unless the client set TCP_USER_TIMEOUT",
@@ -143,6 +164,25 @@ mod tests {
         // Another timer runs, or none: then the whole interval is the best guess.
         assert_eq!(left_ms(&TcpFacts { timer: 0, ..due }, 5), Some(3_264 + 6_528));
         assert_eq!(left_ms(&TcpFacts { timer: 2, timer_expires_ms: 9, ..due }, 5), Some(3_264 + 6_528));
+    }
+
+    /// Linux 6.18, TCP_USER_TIMEOUT of 5 s: backoff, RTO, timer, time since the last retransmission. It ended 1.7 s after the third.
+    #[test]
+    fn a_user_timeout_shows_in_its_last_interval() {
+        let seen = |backoff, rto_ms, expires_ms, last_data_sent_ms| TcpFacts {
+            last_data_sent_ms,
+            ..backing_off(backoff, rto_ms, expires_ms)
+        };
+        for early in [seen(2, 816, 692, 124), seen(3, 1_632, 1_552, 80)] {
+            assert!(sentence(&early, None).unwrap().ends_with("unless the client set TCP_USER_TIMEOUT"));
+        }
+        let last = seen(4, 3_264, 1_536, 532);
+        assert_eq!(
+            sentence(&last, Some(15)).unwrap(),
+            "RTO backoff 4 of 15: about 1.5 s left, because the client set TCP_USER_TIMEOUT"
+        );
+        // The timer was read before the third expiry, the rest after it.
+        assert!(!ends_by_user_timeout(&seen(3, 1_632, 4, 0)));
     }
 
     #[test]
