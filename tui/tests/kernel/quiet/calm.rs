@@ -137,6 +137,12 @@ impl Played {
     }
 }
 
+/// All of them end at the same moment, and each of them has to wait for the kernel.
+fn end(watch: Watch) -> Played {
+    watch.signal(Signal::TERM);
+    Played::of(&watch.end(Duration::from_secs(60)))
+}
+
 fn said(stall: &Value) -> String {
     let connection = &stall["connection"];
     format!("{} {}: {} {}", stall["time"], connection["cause"], connection["evidence"], connection["tcp"])
@@ -152,7 +158,7 @@ impl Stage {
             meanwhile();
             thread::sleep(Duration::from_millis(100));
         });
-        Played::of(&watch.stop())
+        end(watch)
     }
 
     fn last(&self, mut meanwhile: impl FnMut()) {
@@ -233,5 +239,5 @@ fn pause(stage: &Stage) -> Played {
         thread::sleep(Duration::from_secs(8));
         pids.iter().rev().for_each(|&pid| signal_process(pid, Signal::CONT));
     });
-    Played::of(&watch.stop())
+    end(watch)
 }
