@@ -12,7 +12,7 @@ use catalogue::{FAULTS, Fault};
 use clients::Client;
 use run::{Outcome, Watched};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Barrier, Mutex};
 
 /// How many runs of each fault `cargo xtask accept faults` makes, and how many at the same time.
 const RUNS: &str = "H2WATCH_FAULT_RUNS";
@@ -65,10 +65,13 @@ fn run_all(mut work: Vec<(Fault, Client)>, runs: usize, at_once: usize) -> Vec<O
     work.sort_by_key(|(fault, _)| fault.within);
     let work = Mutex::new(work.into_iter().flat_map(|row| vec![row; runs]).collect::<Vec<_>>());
     let outcomes = Mutex::new(Vec::new());
+    // The kernel verifies programs for seconds, and nothing else runs meanwhile: all of them are there before the first fault.
+    let all_started = Barrier::new(at_once);
     std::thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
                 let watched = Watched::start();
+                all_started.wait();
                 loop {
                     let Some((fault, client)) = work.lock().unwrap().pop() else { return };
                     let outcome = watched.run(fault, client);

@@ -39,7 +39,7 @@ pub const RULE: Rule = Rule {
         },
         Threshold {
             value: "a stall that began as total silence goes on as this one when only such frames come",
-            reason: "a PING ACK ends the silence, not the suspicion",
+            reason: "a PING ACK ends the silence, not the suspicion; other frames count when they came in the stall",
         },
     ],
     spares: "Streams that had their response HEADERS (server streaming, watches, SSE) wait for nothing. Severity is lower.",
@@ -58,7 +58,16 @@ fn examine(case: &Case<'_>) -> Finding {
         );
         let answered = r.last_answer_ns.is_some_and(|at| at > stalled_ns);
         let going_on = case.ago(r.last_opened_ns).is_some_and(|ago| ago < GOING_ON_NS);
-        if was_silent && !answered && start <= stalled_ns && (r.streams.without_answer > 0 || going_on) {
+        // A frame from before the stall that answers nothing, as WINDOW_UPDATE, is no sign of life in it. A PING ACK since the
+        // first of these streams is.
+        let alive = r.received.last_ping_ack_ns.is_some_and(|ack| ack > start)
+            || r.last_heard_ns.is_some_and(|heard| heard > stalled_ns);
+        if alive
+            && was_silent
+            && !answered
+            && start <= stalled_ns
+            && (r.streams.without_answer > 0 || going_on)
+        {
             return Finding::Decides;
         }
     }

@@ -2,11 +2,15 @@
 
 use super::{Finding, Rule, Threshold, blocked_after_ns};
 use crate::model::sample::Nanos;
+use crate::verdict::policy::SECOND_NS;
 use crate::verdict::words::{count, span};
 use crate::verdict::{Case, Cause, Severity, keepalive};
 
 /// `inet_diag_msg.idiag_timer`: the zero-window probe timer.
 const TIMER_PROBE: u8 = 4;
+
+/// Shorter than this, a busy peer simply has not come round to reading.
+const GLANCE_NS: Nanos = SECOND_NS;
 
 pub const RULE: Rule = Rule {
     cause: Cause::PeerWindowClosed,
@@ -17,11 +21,17 @@ pub const RULE: Rule = Rule {
     meaning: "The peer's TCP receive window is closed and bytes wait to be sent: the peer's process does not read.",
     needs: "A window of zero in the peer's segments, or TCP facts (send window 0, zero-window probes); to decide by itself, TCP \
             facts that show bytes waiting.",
-    thresholds: &[Threshold {
-        value: "closed for `--stall-after`; with `auto` for 10 s",
-        reason: "a slow consumer closes its window for moments all the time; one that takes ten seconds for a window's worth \
-                 of bytes is stuck for whoever waits",
-    }],
+    thresholds: &[
+        Threshold {
+            value: "closed for `--stall-after`; with `auto` for 10 s",
+            reason: "a slow consumer closes its window for moments all the time; one that takes ten seconds for a window's \
+                     worth of bytes is stuck for whoever waits",
+        },
+        Threshold {
+            value: "closed for 1 s explains a stall that something else decides",
+            reason: "a window that closed a moment ago is not why the peer has been silent for seconds",
+        },
+    ],
     spares: "An upload that is faster than its server: each window update begins the count anew.",
 };
 
@@ -48,7 +58,8 @@ fn examine(case: &Case<'_>) -> Finding {
     match waiting_bytes(case) {
         Some(0) => Finding::No,
         Some(_) if in_use && case.since(since) >= blocked_after_ns(case) => Finding::Decides,
-        _ => Finding::Explains,
+        _ if case.since(since) >= GLANCE_NS => Finding::Explains,
+        _ => Finding::NotYet("the peer's receive window is closed, for less than a second".to_owned()),
     }
 }
 

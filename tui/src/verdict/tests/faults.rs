@@ -183,6 +183,33 @@ fn silence_that_only_a_ping_ack_ends_sharpens_to_hung_server() {
     assert_eq!(scene.last().stalls, 1);
 }
 
+/// Real: a WINDOW_UPDATE came a second after the first of the streams, and then nothing any more.
+#[test]
+fn a_frame_from_before_the_stall_makes_no_hung_server() {
+    let mut scene = Scene::fixed();
+    scene.busy(1_000);
+    scene.c.open(1);
+    scene.run(1_000, |_, _| {});
+    scene.c.heard();
+    stopped_server(&mut scene, 8_000);
+    assert_eq!(scene.causes(), [Cause::SilentPeer]);
+}
+
+/// Real: an upload without WINDOW_UPDATEs to a machine so busy that its window was closed now and then.
+#[test]
+fn a_window_that_closed_a_moment_ago_explains_nothing() {
+    let mut scene = Scene::fixed();
+    scene.busy(1_000);
+    stopped_server(&mut scene, 4_000);
+    scene.run(4_000, |c, passed| {
+        let shut = passed % 1_000 == 0;
+        c.reading.received.zero_window_ns = shut.then(|| ns(c.now_ms));
+        let facts = TcpFacts { snd_wnd: u32::from(!shut) * 65_536, send_queue: 3_000, ..quiet_tcp() };
+        c.tcp(facts);
+    });
+    assert_eq!(scene.causes(), [Cause::SilentPeer]);
+}
+
 #[test]
 fn a_server_that_does_not_read_closes_its_window() {
     for mut scene in [Scene::auto(), Scene::fixed()] {
