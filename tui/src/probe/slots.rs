@@ -69,18 +69,29 @@ impl<T> Drop for Mapped<T> {
 }
 
 impl Mapped<Slot> {
-    /// A copy of a slot in which the numbers that verdicts hang on belong together: read again when a frame came between.
+    /// A copy of a slot in which the numbers that verdicts hang on belong together: copied again when a frame came between.
     pub(super) fn read_settled(&self, index: SlotId) -> Option<Slot> {
-        let mut slot = self.read(index)?;
+        let mut before = self.deciding(index)?;
         for _ in 0..4 {
-            let again = self.read(index)?;
-            let (a, b) = (&slot.connection, &again.connection);
-            if a.streams_opened == b.streams_opened && a.last_heard_ns == b.last_heard_ns {
-                break;
+            let slot = self.read(index)?;
+            let after = self.deciding(index)?;
+            if before == after {
+                return Some(slot);
             }
-            slot = again;
+            before = after;
         }
-        Some(slot)
+        self.read(index)
+    }
+
+    /// Streams opened, and when the peer was last heard.
+    fn deciding(&self, index: SlotId) -> Option<(u64, u64)> {
+        // SAFETY: reads of two fields of an element.
+        let read = |slot: NonNull<Slot>| unsafe {
+            let connection = &raw const (*slot.as_ptr()).connection;
+            let opened = (&raw const (*connection).streams_opened).read_volatile();
+            (opened, (&raw const (*connection).last_heard_ns).read_volatile())
+        };
+        self.at(index).map(read)
     }
 
     /// The connection that has a slot; 0 for a free one.
