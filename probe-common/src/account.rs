@@ -4,13 +4,14 @@ use crate::direction::{Direction, OTHER_KIND};
 use crate::http2::{Bounds, FrameHeader, Kind, flags};
 use crate::lane::{FOREIGN, FRAMES, OPENING, RECORDS, Sink};
 use crate::slot::{
-    Connection, FIRST_RECORDS, MATCHED_RECORDS, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS,
-    TRANSPORT_UNKNOWN,
+    Connection, FIRST_RECORDS, MATCHED_RECORDS, ORIGIN_SEEDED, TRANSPORT_FOREIGN, TRANSPORT_H2C,
+    TRANSPORT_TLS, TRANSPORT_UNKNOWN,
 };
 use crate::streams::{BEGUN, ENDED, RESET};
 use crate::tls::CERTAIN;
+use crate::walk::SENT;
 
-/// `Sent::signals`: a stream was opened past the slot's thresholds.
+/// `Books::signals`: a stream was opened past the slot's thresholds.
 pub const SIGNAL_STALLED: u32 = 1;
 /// A stream was opened.
 pub const SIGNAL_STIRRED: u32 = 2;
@@ -32,23 +33,15 @@ const MAX_JUMP: u32 = 1 << 16;
 /// TLS content type application_data.
 const APPLICATION_DATA: u8 = 23;
 
-/// Frames that the client sends.
+/// The books of a connection, as the frames of one direction are entered into them.
 #[derive(Debug)]
-pub struct Sent<'a> {
+pub struct Books<'a, const DIRECTION: u32> {
     pub connection: &'a mut Connection,
     pub now_ns: u64,
     /// The bytes are the plaintext of a TLS connection, not those on the wire.
     pub plain: bool,
-    pub signals: u32,
-}
-
-/// Frames that the client receives.
-#[derive(Debug)]
-pub struct Received<'a> {
-    pub connection: &'a mut Connection,
-    pub now_ns: u64,
-    /// The bytes are the plaintext of a TLS connection, not those on the wire.
-    pub plain: bool,
+    /// They are an island behind a hole in the sequence: what it passed over is judged when the hole is filled.
+    pub island: bool,
     pub signals: u32,
 }
 
@@ -238,11 +231,10 @@ impl Connection {
     }
 }
 
-impl Sink for Sent<'_> {
+impl<const DIRECTION: u32> Books<'_, DIRECTION> {
     #[inline(always)]
-    fn frame(&mut self, header: &FrameHeader, value: u64) {
+    fn frame_sent(&mut self, header: &FrameHeader, value: u64) {
         let connection = &mut *self.connection;
-        connection.sent.count(header, value, self.now_ns);
         let stream = header.stream;
         let mut mark = if header.ends_stream() { ENDED } else { 0 };
         if header.kind == Kind::HEADERS && stream & 1 == 1 {
@@ -265,68 +257,8 @@ impl Sink for Sent<'_> {
     }
 
     #[inline(always)]
-    fn setting(&mut self, id: u16, value: u32) {
-        self.connection.sent.note_setting(id, value);
-    }
-
-    #[inline(always)]
-    fn record(&mut self, content_type: u8, length: u32, _first: u8) {
+    fn frame_received(&mut self, header: &FrameHeader) {
         let connection = &mut *self.connection;
-        if content_type == APPLICATION_DATA {
-            if connection.sent.records[3] == connection.records_at_last_heard {
-                connection.first_unanswered_record_ns = self.now_ns;
-            }
-            self.signals |= SIGNAL_STIRRED;
-            let n = connection.sent.records[3];
-            if connection.tls_votes < CERTAIN && connection.record_count < MATCHED_RECORDS as u32 {
-                connection.record_lengths[connection.record_count as usize & (MATCHED_RECORDS - 1)] =
-                    length as u16;
-                connection.record_count += 1;
-            }
-            if n < FIRST_RECORDS as u64 {
-                connection.sent_first_records[n as usize] = length as u16;
-            }
-        }
-        connection.sent.count_record(content_type, length, self.now_ns);
-    }
-
-    #[inline(always)]
-    fn recognised(&mut self, state: u32) {
-        if !self.plain {
-            self.connection.recognise(state);
-            self.signals |= SIGNAL_RECOGNISED;
-        }
-    }
-
-    #[inline(always)]
-    fn desynced(&mut self) {
-        self.connection.sent.desyncs += 1;
-        self.connection.sent.mark_missed(self.connection.highest_stream, self.now_ns);
-    }
-
-    #[inline(always)]
-    fn resynced(&mut self) {
-        self.connection.sent.resyncs += 1;
-    }
-
-    #[inline(always)]
-    fn bounds(&self) -> Bounds {
-        self.connection
-            .received
-            .bounds(self.connection.highest_stream, self.connection.origin == crate::slot::ORIGIN_SEEDED)
-    }
-
-    #[inline(always)]
-    fn grammar(&self) -> u32 {
-        if self.plain { FRAMES } else { self.connection.grammar() }
-    }
-}
-
-impl Sink for Received<'_> {
-    #[inline(always)]
-    fn frame(&mut self, header: &FrameHeader, value: u64) {
-        let connection = &mut *self.connection;
-        connection.received.count(header, value, self.now_ns);
         connection.heard(self.now_ns);
         let mark = match header.kind {
             Kind::HEADERS if header.ends_stream() => BEGUN | ENDED,
@@ -343,18 +275,27 @@ impl Sink for Received<'_> {
     }
 
     #[inline(always)]
-    fn setting(&mut self, id: u16, value: u32) {
-        self.connection.received.note_setting(id, value);
+    fn application_record_sent(&mut self, length: u32) {
+        let connection = &mut *self.connection;
+        let n = connection.sent.records[3];
+        if n == connection.records_at_last_heard {
+            connection.first_unanswered_record_ns = self.now_ns;
+        }
+        self.signals |= SIGNAL_STIRRED;
+        if connection.tls_votes < CERTAIN && connection.record_count < MATCHED_RECORDS as u32 {
+            connection.record_lengths[connection.record_count as usize & (MATCHED_RECORDS - 1)] =
+                length as u16;
+            connection.record_count += 1;
+        }
+        if n < FIRST_RECORDS as u64 {
+            connection.sent_first_records[n as usize] = length as u16;
+        }
     }
 
     #[inline(always)]
-    fn record(&mut self, content_type: u8, length: u32, _first: u8) {
+    fn application_record_received(&mut self, length: u32) {
         let connection = &mut *self.connection;
         let n = connection.received.records[3];
-        connection.received.count_record(content_type, length, self.now_ns);
-        if content_type != APPLICATION_DATA {
-            return;
-        }
         if n < FIRST_RECORDS as u64 {
             connection.received_first_records[n as usize] = length as u16;
         }
@@ -363,6 +304,41 @@ impl Sink for Received<'_> {
         if connection.received_plain_used == 0 {
             connection.heard(self.now_ns);
         }
+    }
+
+    #[inline(always)]
+    fn mark_missed(&mut self) {
+        let highest = self.connection.highest_stream;
+        self.connection.direction(DIRECTION).mark_missed(highest, self.now_ns);
+    }
+}
+
+impl<const DIRECTION: u32> Sink for Books<'_, DIRECTION> {
+    #[inline(always)]
+    fn frame(&mut self, header: &FrameHeader, value: u64) {
+        self.connection.direction(DIRECTION).count(header, value, self.now_ns);
+        if DIRECTION == SENT {
+            self.frame_sent(header, value);
+        } else {
+            self.frame_received(header);
+        }
+    }
+
+    #[inline(always)]
+    fn setting(&mut self, id: u16, value: u32) {
+        self.connection.direction(DIRECTION).note_setting(id, value);
+    }
+
+    #[inline(always)]
+    fn record(&mut self, content_type: u8, length: u32, _first: u8) {
+        if content_type == APPLICATION_DATA {
+            if DIRECTION == SENT {
+                self.application_record_sent(length);
+            } else {
+                self.application_record_received(length);
+            }
+        }
+        self.connection.direction(DIRECTION).count_record(content_type, length, self.now_ns);
     }
 
     #[inline(always)]
@@ -375,20 +351,24 @@ impl Sink for Received<'_> {
 
     #[inline(always)]
     fn desynced(&mut self) {
-        self.connection.received.desyncs += 1;
-        self.connection.received.mark_missed(self.connection.highest_stream, self.now_ns);
+        self.connection.direction(DIRECTION).desyncs += 1;
+        self.mark_missed();
     }
 
     #[inline(always)]
-    fn resynced(&mut self) {
-        self.connection.received.resyncs += 1;
+    fn resynced(&mut self, skipped: bool) {
+        self.connection.direction(DIRECTION).resyncs += 1;
+        // Streams that were opened while the alignment was searched may have been answered in what was passed over.
+        if skipped && !self.island {
+            self.mark_missed();
+        }
     }
 
     #[inline(always)]
     fn bounds(&self) -> Bounds {
-        self.connection
-            .sent
-            .bounds(self.connection.highest_stream, self.connection.origin == crate::slot::ORIGIN_SEEDED)
+        // How long a frame may be is what its receiver said.
+        let receiver = if DIRECTION == SENT { &self.connection.received } else { &self.connection.sent };
+        receiver.bounds(self.connection.highest_stream, self.connection.origin == ORIGIN_SEEDED)
     }
 
     #[inline(always)]

@@ -24,7 +24,8 @@ pub struct Lanes {
     pub turn: u64,
     /// Active lanes besides lane 0.
     pub islands: u32,
-    pub pad: u32,
+    /// 1 when somebody waited for the present turn in vain.
+    pub given_up: u32,
     pub lanes: [Lane; LANES],
 }
 

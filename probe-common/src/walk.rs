@@ -1,7 +1,7 @@
 //! A segment from its TCP header to its last frame, in three parts, so that the caller brings the loop: the kernel uses
 //! `bpf_loop` where it exists, everybody else an ordinary one.
 
-use crate::account::{Received, Sent};
+use crate::account::Books;
 use crate::direction::{Direction, Segment, TCP_SYN};
 use crate::lane::{FOREIGN, OPENING, OPENING_PEER, Source, Step};
 use crate::order::{LANES, Lanes, Place, give_up_acknowledged, join, place};
@@ -24,7 +24,7 @@ impl Slot {
 
 impl Connection {
     #[inline(always)]
-    fn direction(&mut self, direction: u32) -> &mut Direction {
+    pub(crate) fn direction(&mut self, direction: u32) -> &mut Direction {
         if direction == SENT { &mut self.sent } else { &mut self.received }
     }
 }
@@ -85,18 +85,27 @@ pub fn step<S: Source>(
     now_ns: u64,
     signals: &mut u32,
 ) -> Step {
-    let lane = lane & (LANES - 1);
     if direction == SENT {
-        let mut sink = Sent { connection: &mut slot.connection, now_ns, plain: false, signals: 0 };
-        let step = slot.sent_lanes.lanes[lane].step(source, at, &mut sink);
-        *signals |= sink.signals;
-        step
+        step_of::<SENT, S>(slot, lane, source, at, now_ns, signals)
     } else {
-        let mut sink = Received { connection: &mut slot.connection, now_ns, plain: false, signals: 0 };
-        let step = slot.received_lanes.lanes[lane].step(source, at, &mut sink);
-        *signals |= sink.signals;
-        step
+        step_of::<RECEIVED, S>(slot, lane, source, at, now_ns, signals)
     }
+}
+
+#[inline(always)]
+fn step_of<const DIRECTION: u32, S: Source>(
+    slot: &mut Slot,
+    lane: usize,
+    source: &S,
+    at: &mut u32,
+    now_ns: u64,
+    signals: &mut u32,
+) -> Step {
+    let (connection, lanes) = slot.parts(DIRECTION);
+    let mut sink = Books::<DIRECTION> { connection, now_ns, plain: false, island: lane != 0, signals: 0 };
+    let step = lanes.lanes[lane & (LANES - 1)].step(source, at, &mut sink);
+    *signals |= sink.signals;
+    step
 }
 
 /// Ends the walk of `place`: `walked` bytes of it were used.

@@ -4,6 +4,7 @@
 //! allows (GSO on egress, GRO on ingress).
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
@@ -26,17 +27,20 @@ pub struct Parsed {
 /// Reads `N` bytes at `at`.
 #[inline(always)]
 fn load<const N: usize>(skb: *mut __sk_buff, at: u32) -> Option<[u8; N]> {
-    let mut bytes = [0u8; N];
+    // Not cleared first: that would be a call of memset, byte by byte.
+    let mut bytes = MaybeUninit::<[u8; N]>::uninit();
     // SAFETY: the destination has N bytes; the helper checks the source.
     let failed = unsafe { bpf_skb_load_bytes(skb as *const c_void, at, bytes.as_mut_ptr().cast(), N as u32) };
-    if failed == 0 { Some(bytes) } else { None }
+    // SAFETY: the helper wrote all of it.
+    if failed == 0 { Some(unsafe { bytes.assume_init() }) } else { None }
 }
 
 /// Reads the headers; `None` when it is no whole TCP segment.
 #[inline(always)]
 pub fn parse(ctx: &SkBuffContext) -> Option<Parsed> {
     let skb = ctx.skb.skb;
-    let first: [u8; 20] = load(skb, 0)?;
+    // No TCP segment is shorter: 20 bytes each of IPv4 and TCP.
+    let first: [u8; 40] = load(skb, 0)?;
     let tcp_at = match first[0] >> 4 {
         4 => {
             // A fragment's payload begins in the middle (RFC 791): MF or an offset.
@@ -49,7 +53,12 @@ pub fn parse(ctx: &SkBuffContext) -> Option<Parsed> {
         6 => tcp_behind_extensions(skb, first[6])?,
         _ => return None,
     };
-    let tcp: [u8; 20] = load(skb, tcp_at)?;
+    let tcp: [u8; 20] = if tcp_at == 20 {
+        let (_, tcp) = first.split_last_chunk()?;
+        *tcp
+    } else {
+        load(skb, tcp_at)?
+    };
     let payload_at = tcp_at + u32::from(tcp[12] >> 4) * 4;
     let flags = tcp[13];
     let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);

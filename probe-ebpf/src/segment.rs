@@ -1,5 +1,6 @@
 //! A TCP segment of a watched socket, in either direction.
 
+use core::arch::asm;
 use core::ffi::c_void;
 
 use aya_ebpf::EbpfContext;
@@ -22,8 +23,8 @@ use crate::tally::{DONE, step_received, step_sent};
 use crate::tls::associate;
 use crate::turn;
 
-/// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is at most three
-/// steps (header, one entry of SETTINGS, payload).
+/// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is one step,
+/// and one more for each entry of SETTINGS.
 const LOOP_STEPS: u32 = 1 << 15;
 /// And without: the verifier walks every round of an ordinary loop and keeps at most 8,192 branches open
 /// (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
@@ -43,6 +44,15 @@ pub struct Walk {
     signals: u32,
 }
 
+/// Zero, but the compiler does not know: it would make one call of memset, byte by byte, of several zeros in a row.
+#[inline(always)]
+fn zero() -> u64 {
+    let zero: u64;
+    // SAFETY: sets a register.
+    unsafe { asm!("{0} = 0", out(reg) zero) };
+    zero
+}
+
 /// Finds the socket's slot, reads the headers and walks the new bytes with `walker`.
 #[inline(always)]
 pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut Walk)) {
@@ -53,8 +63,8 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
     let Some(slot) = SLOTS.get_ptr_mut(index) else { return };
     // What is sent is sent under the socket's lock.
     // SAFETY: a field of the slot.
-    let turn = unsafe { &raw mut (*slot).received_lanes.turn };
-    if DIRECTION == RECEIVED && !turn::take(turn) {
+    let lanes = unsafe { &raw mut (*slot).received_lanes };
+    if DIRECTION == RECEIVED && !turn::take(lanes, index) {
         lost(CONTENDED_SEGMENT);
         return;
     }
@@ -63,10 +73,10 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
         slot,
         cookie,
         place: u64::from(index),
-        span: 0,
-        now_ns: 0,
-        at: 0,
-        signals: 0,
+        span: zero(),
+        now_ns: zero(),
+        at: zero() as u32,
+        signals: zero() as u32,
     };
     if begin::<DIRECTION>(&mut walk) != 0 {
         walker(&mut walk);
@@ -77,7 +87,7 @@ pub fn segment<const DIRECTION: u32>(ctx: &SkBuffContext, walker: impl Fn(&mut W
         }
     }
     if DIRECTION == RECEIVED {
-        turn::release(turn);
+        turn::release(lanes);
     }
 }
 
@@ -178,9 +188,12 @@ unsafe extern "C" fn on_step<const DIRECTION: u32>(_index: u64, walk: *mut c_voi
     i64::from(step::<DIRECTION>(unsafe { &mut *walk.cast::<Walk>() }))
 }
 
-/// Walks with `bpf_loop` (Linux 5.17).
+/// Walks with `bpf_loop` (Linux 5.17). The first step is all of most segments.
 #[inline(always)]
 pub fn looped<const DIRECTION: u32>(walk: &mut Walk) {
+    if step::<DIRECTION>(walk) {
+        return;
+    }
     let walk: *mut Walk = walk;
     // SAFETY: the callback takes exactly this pointer, which outlives the call.
     unsafe { bpf_loop(LOOP_STEPS, on_step::<DIRECTION> as *mut c_void, walk.cast(), 0) };

@@ -58,8 +58,8 @@ pub trait Sink {
     fn recognised(&mut self, state: u32);
     /// Alignment was lost at a header that no endpoint can have sent.
     fn desynced(&mut self);
-    /// Alignment was found again.
-    fn resynced(&mut self);
+    /// Alignment was found; `skipped`: behind bytes that may have held frames.
+    fn resynced(&mut self, skipped: bool);
     /// What is known of the direction, for telling headers from other bytes.
     fn bounds(&self) -> Bounds;
     /// What the other direction or an earlier byte decided: `FRAMES`, `RECORDS`, or `OPENING` when nothing did.
@@ -86,7 +86,7 @@ pub struct Lane {
     pub settings_left: u32,
     /// 1 while the lane holds data; unused lanes of a direction have 0.
     pub active: u32,
-    /// Bytes scanned since the alignment was lost.
+    /// Bytes looked at since the alignment was lost.
     pub scanned: u32,
     /// The header being completed or tried.
     pub header: FrameHeader,
@@ -140,20 +140,14 @@ impl Lane {
         self.scanned = 0;
     }
 
-    /// Walks one unit of `source` from `at` on, which it moves forward.
+    /// Walks one unit of `source` from `at` on, which it moves forward, and what is to be passed over before and behind it.
     #[inline(always)]
     pub fn step<S: Source, K: Sink>(&mut self, source: &S, at: &mut u32, sink: &mut K) -> Step {
         let len = source.len();
-        if *at >= len || self.state == FOREIGN {
+        if self.state == FOREIGN || self.pass_over(len, at) == Step::Done {
             return Step::Done;
         }
         let available = len - *at;
-        if self.left > 0 {
-            let n = if self.left < available { self.left } else { available };
-            self.left -= n;
-            *at += n;
-            return Step::More;
-        }
         if self.state == SCANNING {
             return self.step_scan(source, at, available, sink);
         }
@@ -183,6 +177,23 @@ impl Lane {
         // A unit never ends before bytes that an earlier piece brought, but a rejected one is rescanned from here.
         *at += used.saturating_sub(have);
         self.have = 0;
+        self.pass_over(len, at)
+    }
+
+    /// Passes over the rest of a payload.
+    #[inline(always)]
+    fn pass_over(&mut self, len: u32, at: &mut u32) -> Step {
+        if *at >= len {
+            return Step::Done;
+        }
+        let available = len - *at;
+        if self.left >= available {
+            self.left -= available;
+            *at = len;
+            return Step::Done;
+        }
+        *at += self.left;
+        self.left = 0;
         Step::More
     }
 
@@ -269,10 +280,14 @@ impl Lane {
         let bounds = sink.bounds();
         // A frame that its receiver must refuse (RFC 9113, section 4.2) means that these bytes are no header.
         if !header.legal() || header.length > bounds.longest || (trying && !plausible(&header, &bounds)) {
-            if !trying {
+            let scanned = self.scanned;
+            self.scan();
+            if trying {
+                // It was a guess: the search goes on.
+                self.scanned = scanned;
+            } else {
                 sink.desynced();
             }
-            self.scan();
             return 1;
         }
         let body = header.body_read();

@@ -16,6 +16,7 @@ impl Lane {
     ) -> Step {
         let grammar = sink.grammar();
         if available < HEADER_LEN {
+            self.scanned += available;
             *at += available;
             return Step::Done;
         }
@@ -89,11 +90,13 @@ impl Lane {
     #[inline(always)]
     pub(super) fn found<K: Sink>(&mut self, state: u32, sink: &mut K) {
         self.state = state;
+        // The first byte looked at is the header's.
+        let skipped = self.scanned > 1;
         self.scanned = 0;
         if sink.grammar() == OPENING {
             sink.recognised(state);
         }
-        sink.resynced();
+        sink.resynced(skipped && state == FRAMES);
     }
 }
 

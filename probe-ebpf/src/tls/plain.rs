@@ -4,9 +4,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
-use probe_common::account::{Received, Sent};
-use probe_common::http2::{Bounds, FrameHeader};
-use probe_common::lane::{FRAMES, Sink, Source, Step};
+use probe_common::http2::Bounds;
+use probe_common::lane::{FRAMES, Source, Step};
 use probe_common::loss::{FRAME_BUDGET, UNASSOCIATED, UNREADABLE_MEMORY};
 use probe_common::slot::Slot;
 use probe_common::tls::{Object, ObjectKey, Unit, WAITING};
@@ -15,7 +14,7 @@ use probe_common::walk::{RECEIVED, SENT};
 use crate::maps::{SLOTS, TLS_OBJECTS, lost};
 use crate::packet::bounds;
 use crate::segment::signal;
-use crate::tally::{DESYNCED, DONE, RESYNCED, SETTING, frame_unit, tally_received, tally_sent};
+use crate::tally::{DONE, Tell, Units, bounds_of, tally};
 
 /// Steps of one call: 16 KiB of frames without payload is 1,820 frames.
 const LOOP_STEPS: u32 = 1 << 15;
@@ -48,7 +47,7 @@ impl Source for Memory {
     }
 }
 
-/// Hands units to the slot, or to the object while the slot is unknown.
+/// Hands the units of a lane to the slot, or to the object while the slot is unknown.
 struct Plain<const DIRECTION: u32> {
     object: *mut Object,
     slot: u32,
@@ -56,7 +55,9 @@ struct Plain<const DIRECTION: u32> {
     signals: u32,
 }
 
-impl<const DIRECTION: u32> Plain<DIRECTION> {
+impl<const DIRECTION: u32> Tell for Plain<DIRECTION> {
+    const WIRE: bool = false;
+
     #[inline(always)]
     fn tell(&mut self, what: u64, stream: u32, value: u64) {
         if self.slot == NOWHERE {
@@ -74,53 +75,15 @@ impl<const DIRECTION: u32> Plain<DIRECTION> {
             }
             return;
         }
-        self.signals |= if DIRECTION == SENT {
-            tally_sent(self.slot, what, stream, value, self.now_ns)
-        } else {
-            tally_received(self.slot, what, stream, value, self.now_ns)
-        };
-    }
-}
-
-impl<const DIRECTION: u32> Sink for Plain<DIRECTION> {
-    #[inline(always)]
-    fn frame(&mut self, header: &FrameHeader, value: u64) {
-        self.tell(frame_unit(header), header.stream, value);
-    }
-
-    #[inline(always)]
-    fn setting(&mut self, id: u16, value: u32) {
-        self.tell(SETTING << 40, u32::from(id), u64::from(value));
-    }
-
-    #[inline(always)]
-    fn record(&mut self, _content_type: u8, _length: u32, _first: u8) {}
-
-    #[inline(always)]
-    fn recognised(&mut self, _state: u32) {}
-
-    #[inline(always)]
-    fn desynced(&mut self) {
-        self.tell(DESYNCED << 40, 0, 0);
-    }
-
-    #[inline(always)]
-    fn resynced(&mut self) {
-        self.tell(RESYNCED << 40, 0, 0);
+        self.signals |= tally::<DIRECTION>(self.slot, what, stream, value, self.now_ns);
     }
 
     #[inline(always)]
     fn bounds(&self) -> Bounds {
-        if let Some(slot) = SLOTS.get_ptr_mut(self.slot) {
-            // SAFETY: a slot that this object is bound to.
-            let connection = unsafe { &mut (*slot).connection };
-            return if DIRECTION == SENT {
-                Sent { connection, now_ns: 0, plain: true, signals: 0 }.bounds()
-            } else {
-                Received { connection, now_ns: 0, plain: true, signals: 0 }.bounds()
-            };
+        match SLOTS.get_ptr_mut(self.slot) {
+            Some(slot) => bounds_of::<DIRECTION>(slot),
+            None => Bounds { highest_stream: 0, max_frame_size: 1 << 20, longest: (1 << 24) - 1 },
         }
-        Bounds { highest_stream: 0, max_frame_size: 1 << 20, longest: (1 << 24) - 1 }
     }
 
     #[inline(always)]
@@ -160,12 +123,12 @@ fn step<const DIRECTION: u32>(address: u64, owner: u64, buffer: u64, span: u64, 
     let key = ObjectKey { address, tgid: owner as u32, pad: 0 };
     let Some(object) = TLS_OBJECTS.get_ptr_mut(&key) else { return DONE };
     let source = Memory { address: buffer, length: span as u32 };
-    let mut sink = Plain::<DIRECTION> { object, slot: (owner >> 32) as u32, now_ns, signals: 0 };
+    let mut sink = Units(Plain::<DIRECTION> { object, slot: (owner >> 32) as u32, now_ns, signals: 0 });
     // SAFETY: the lane of this direction has one writer; the sink touches the waiting list only.
     let lane = unsafe { if DIRECTION == SENT { &mut (*object).sent } else { &mut (*object).received } };
     let mut at = (span >> 32) as u32;
     let done = lane.step(&source, &mut at, &mut sink) == Step::Done;
-    u64::from(at) | u64::from(sink.signals & 0xffff) << 32 | if done { DONE } else { 0 }
+    u64::from(at) | u64::from(sink.0.signals & 0xffff) << 32 | if done { DONE } else { 0 }
 }
 
 /// One step of what the client writes; a global function, as in `tally`. `owner`: process, slot above it. `span`: length,
@@ -270,11 +233,7 @@ pub fn account_waiting<const DIRECTION: u32>(object: &mut Object, index: u32) {
     let mut n = 0;
     while n < WAITING as u32 && n < waiting.count {
         let unit = &waiting.units[n as usize % WAITING];
-        if DIRECTION == SENT {
-            tally_sent(index, unit.what, unit.stream, unit.value, unit.at_ns);
-        } else {
-            tally_received(index, unit.what, unit.stream, unit.value, unit.at_ns);
-        }
+        tally::<DIRECTION>(index, unit.what, unit.stream, unit.value, unit.at_ns);
         n += 1;
     }
     waiting.count = 0;

@@ -54,7 +54,7 @@ pub(super) fn reading(slot: &Slot) -> Option<Reading> {
         tls: None,
         sent: traffic(&c.sent, &slot.sent_lanes, tls, view != View::Records),
         received: traffic(&c.received, &slot.received_lanes, tls, view == View::Frames),
-        streams: streams(c, view),
+        streams: streams(slot, view),
         first_unanswered_ns: if by_records {
             (unanswered_records(c) > 0).then_some(c.first_unanswered_record_ns.max(c.last_heard_ns))
         } else {
@@ -74,7 +74,13 @@ fn unanswered_records(c: &Connection) -> u64 {
     c.sent.records[3].saturating_sub(c.records_at_last_heard)
 }
 
-fn streams(c: &Connection, view: View) -> Streams {
+/// True while the alignment of the direction is searched.
+fn resyncing(lanes: &Lanes) -> bool {
+    matches!(lanes.lanes[0].state, SCANNING | TRYING)
+}
+
+fn streams(slot: &Slot, view: View) -> Streams {
+    let c = &slot.connection;
     if view == View::Records {
         return Streams::default();
     }
@@ -87,6 +93,9 @@ fn streams(c: &Connection, view: View) -> Streams {
     };
     // What is received as records closes no stream: the client's own ends are all that is known.
     let frames = view == View::Frames;
+    // What is passed over meanwhile may open, answer or end streams.
+    let searching =
+        c.transport == TRANSPORT_H2C && (resyncing(&slot.sent_lanes) || resyncing(&slot.received_lanes));
     Streams {
         opened: c.streams_opened,
         in_flight: u64::from(census.in_flight),
@@ -101,12 +110,11 @@ fn streams(c: &Connection, view: View) -> Streams {
         abandoned: c.sent.abandoned,
         opened_after_goaway: c.opened_after_goaway,
         highest: c.highest_stream,
-        approximate: census.doubtful > 0 || c.streams_forgotten > 0 || !frames,
+        approximate: census.doubtful > 0 || c.streams_forgotten > 0 || !frames || searching,
     }
 }
 
 fn traffic(d: &Direction, lanes: &Lanes, tls: bool, frames: bool) -> Traffic {
-    let main = &lanes.lanes[0];
     let count = |kind: u8| d.frames[kind as usize];
     Traffic {
         bytes: d.bytes,
@@ -161,7 +169,7 @@ fn traffic(d: &Direction, lanes: &Lanes, tls: bool, frames: bool) -> Traffic {
             max_frame_size: if d.max_frame_size != 0 { d.max_frame_size } else { DEFAULT_MAX_FRAME_SIZE },
             max_concurrent_streams: (d.max_concurrent_seen != 0).then_some(d.max_concurrent_streams),
         }),
-        resyncing: matches!(main.state, SCANNING | TRYING),
+        resyncing: resyncing(lanes),
         desyncs: d.desyncs,
         resyncs: d.resyncs,
         holes: lanes.holes,

@@ -198,9 +198,7 @@ fn the_bounded_walker_counts_the_same() {
     assert!(degradations.contains("bounded"), "{degradations}");
 }
 
-/// At full speed the segments of one connection reach its hook on several processors at once. All of them are walked; where a
-/// processor was taken away from a virtual machine in the middle of a walk, the other may have waited in vain: then that is
-/// counted and said, and never more is counted than there was.
+/// At full speed the segments of one connection reach its hook on several processors at once. All of them are walked.
 #[test]
 fn large_downloads_at_full_speed() {
     let _turn = take_turns();
@@ -209,19 +207,18 @@ fn large_downloads_at_full_speed() {
     let watch = Watch::run(&["--interval", "1s"], &words);
     let ended = watch.end(Duration::from_secs(120));
     assert!(ended.status.success(), "{}", ended.errors);
-    let contended = number(&ended.summary()["losses"], "contended_segments");
-    assert_eq!(number(&ended.summary()["losses"], "total"), contended, "{}", ended.summary());
+    assert_eq!(number(&ended.summary()["losses"], "total"), 0, "{}", ended.summary());
+    let mut holes = 0;
     for connection in ended.connections().values() {
-        let (data, missed) =
-            (number(&connection["flow_control"], "data_bytes_received"), number(connection, "holes_missed"));
-        if contended == 0 {
-            assert_eq!(missed, 0, "nothing was lost: {connection}");
-        }
-        if missed == 0 {
+        holes += number(connection, "holes");
+        // A header that is cut in two by the end of a segment is not found when the second half is walked first.
+        if number(connection, "holes_missed") == 0 {
+            let data = number(&connection["flow_control"], "data_bytes_received");
             assert_eq!(data, 750 * 200_000, "{connection}");
             assert_eq!(number(&connection["frames_received"], "unknown"), 0, "{connection}");
+        } else {
+            assert!(holes > 0, "nothing came out of order: {connection}");
         }
-        assert!(data <= 750 * 200_000, "{connection}");
     }
-    println!("contended segments: {contended}");
+    println!("holes: {holes}");
 }

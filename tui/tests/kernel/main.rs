@@ -15,6 +15,7 @@ mod support;
 mod alerting;
 mod attach;
 mod check;
+mod contention;
 mod counts;
 mod dashboard;
 mod errors;

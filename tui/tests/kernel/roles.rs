@@ -5,6 +5,7 @@ mod caller;
 mod careless;
 mod churn;
 mod crowd;
+pub(crate) mod drain;
 mod mixed;
 mod patient;
 mod pooled;
@@ -27,6 +28,7 @@ fn play() {
         "server" => server(arguments[0]),
         "caller" => caller::play(&arguments),
         "careless" => careless::play(&arguments),
+        "drain" => drain::play(&arguments),
         "churn" => churn::play(&arguments),
         "crowd" => crowd::play(&arguments),
         "mixed" => mixed::play(&arguments),

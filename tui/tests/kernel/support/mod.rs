@@ -13,6 +13,7 @@ pub(crate) mod pulse;
 mod selftest;
 pub(crate) mod servers;
 pub(crate) mod tools;
+pub(crate) mod two_queues;
 pub(crate) mod watch;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

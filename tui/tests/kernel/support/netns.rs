@@ -75,7 +75,7 @@ impl Namespace {
         (Self::new(format!("h2w-client-{id}"), 1), Self::new(format!("h2w-server-{id}"), 2))
     }
 
-    fn new(name: String, host: u8) -> Self {
+    pub(crate) fn new(name: String, host: u8) -> Self {
         run("ip", &["netns", "add", &name]);
         run("ip", &["-n", &name, "link", "set", "lo", "up"]);
         let v4 = IpAddr::from([10, 97, 0, host]);
