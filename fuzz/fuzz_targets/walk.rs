@@ -1,5 +1,5 @@
 //! The frame walker over arbitrary segments: it ends, stays inside its bounds, and as long as the protocol is kept, does not
-//! care how the bytes are cut. Run it with `cargo +nightly fuzz run walk`.
+//! care how the bytes are cut. `cargo xtask accept fuzz` runs it for five minutes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::script::{PREFACE, Wire, frame};
+use crate::script::{PREFACE, Wire, cases, frame};
 use probe_common::lane::{SCANNING, TRYING};
 use probe_common::slot::{ORIGIN_SEEDED, Slot};
 use probe_common::walk::{RECEIVED, SENT};
@@ -51,7 +51,7 @@ fn says_approximate(slot: &Slot) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn in_flight_is_exact_or_said_to_be_approximate(

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::script::{PREFACE, Wire, count, frame};
+use crate::script::{PREFACE, Wire, cases, count, frame};
 use probe_common::walk::{RECEIVED, SENT};
 
 /// Responses: `n` streams of HEADERS and DATA with payloads of `size` bytes, ending with PINGs.
@@ -89,7 +89,7 @@ fn most_holes_heal_exactly() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     // Segments in any order, some twice: never more frames than there are, all of them unless something was missed, and the
     // stream is walked to its end.

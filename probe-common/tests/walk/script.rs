@@ -1,5 +1,7 @@
 //! A stream of frames to walk, the segments it travels in, and what an independent reading of it says.
 
+use proptest::test_runner::Config as ProptestConfig;
+
 use probe_common::direction::{Segment, TCP_ACK, TCP_SYN};
 use probe_common::lane::Source;
 use probe_common::slot::{ORIGIN_CONNECT, Slot};
@@ -7,6 +9,12 @@ use probe_common::walk;
 
 /// More steps than any test needs.
 pub(crate) const BUDGET: u32 = 1 << 20;
+
+/// Random cases of a property: `PROPTEST_CASES`, or as many as fit into an ordinary run.
+pub(crate) fn cases(ordinary: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    ProptestConfig::with_cases(asked.unwrap_or(ordinary))
+}
 
 /// Bytes at hand.
 pub(crate) struct Bytes(pub Vec<u8>);

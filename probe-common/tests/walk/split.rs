@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::script::{PREFACE, Wire, count, frame};
+use crate::script::{PREFACE, Wire, cases, count, frame};
 use probe_common::slot::Slot;
 use probe_common::walk::{RECEIVED, SENT};
 
@@ -69,7 +69,7 @@ fn cuts() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn frames_are_the_same_however_they_are_cut(sent in frames(), received in frames(), cuts in cuts(), seq in any::<u32>()) {

@@ -8,6 +8,7 @@ mod clients;
 mod debian;
 mod deny;
 pub(crate) mod deploy;
+mod fuzz;
 mod go;
 mod python;
 
@@ -19,6 +20,7 @@ use clap::{Args, ValueEnum};
 use crate::say;
 pub(crate) use deny::cargo_deny;
 pub(crate) use go::install as go;
+pub(crate) use fuzz::cargo_fuzz;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -35,6 +37,8 @@ pub(crate) enum Part {
     Bpf,
     /// cargo-deny
     Deny,
+    /// cargo-fuzz
+    Fuzz,
     /// What virtual machines need
     Vm,
     /// Load generator and server of the benchmark
@@ -44,13 +48,15 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] = [Self::Clients, Self::Bpf, Self::Deny, Self::Vm, Self::Bench, Self::Deploy];
+    const ALL: [Self; 7] =
+        [Self::Clients, Self::Bpf, Self::Deny, Self::Fuzz, Self::Vm, Self::Bench, Self::Deploy];
 
     fn set_up(self) -> Result<()> {
         match self {
             Self::Clients => clients::set_up(),
             Self::Bpf => bpf::set_up(),
             Self::Deny => deny::set_up(),
+            Self::Fuzz => fuzz::set_up(),
             Self::Vm => debian::install(&debian::VM),
             Self::Bench => debian::install(&debian::BENCH),
             Self::Deploy => deploy::set_up(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::{Counts, cargo_test, cargo_test_of, conclude, refuse_without_root};
+use super::{Counts, cargo_test, cargo_test_of, conclude, fuzzing, refuse_without_root};
 use crate::setup::{self, Part};
 use crate::{say, vm};
 
@@ -32,8 +32,8 @@ struct Suite {
 enum How {
     /// Ignored tests of `tui/tests` with one of these in their module path.
     Ignored(&'static [&'static str]),
-    /// The pure code of probe-common under many more random cases, optimised.
-    Properties,
+    /// The pure code of probe-common under many more random cases, optimised, and under the fuzzer.
+    Fuzz,
     /// Every kernel, in virtual machines.
     Kernels(&'static str),
 }
@@ -64,7 +64,7 @@ const SUITES: [Suite; 7] = [
         what: "the exporter under a real Prometheus, Alertmanager and browser",
         how: How::Ignored(&["promtool::", "browser::", "alerting::"]),
     },
-    Suite { name: "fuzz", what: "the frame walker under many random splits", how: How::Properties },
+    Suite { name: "fuzz", what: "the frame walker under many random splits, and fuzzed", how: How::Fuzz },
     Suite {
         name: "kernels",
         what: "the binary on every supported kernel",
@@ -131,10 +131,12 @@ impl Suite {
                 tests.args(modules);
                 cargo_test::run(tests)
             }
-            How::Properties => {
+            How::Fuzz => {
                 let mut tests = cargo_test_of(&["--package", "probe-common", "--release"]);
                 tests.env("PROPTEST_CASES", FUZZ_CASES);
-                cargo_test::run(tests)
+                let mut counts = cargo_test::run(tests)?;
+                counts.add(&fuzzing::run()?);
+                Ok(counts)
             }
             How::Kernels(kernels) => {
                 let verdicts = vm::run_on(kernels)?;

@@ -4,6 +4,7 @@
 //! they count what the kernel does and the machine is shared.
 
 mod cargo_test;
+mod fuzzing;
 mod longer;
 
 use std::path::Path;
