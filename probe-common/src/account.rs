@@ -330,7 +330,7 @@ impl<const DIRECTION: u32> Sink for Books<'_, DIRECTION> {
     }
 
     #[inline(always)]
-    fn record(&mut self, content_type: u8, length: u32, _first: u8) {
+    fn record(&mut self, content_type: u8, length: u32) {
         if content_type == APPLICATION_DATA {
             if DIRECTION == SENT {
                 self.application_record_sent(length);

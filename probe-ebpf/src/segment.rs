@@ -24,7 +24,7 @@ use crate::tls::associate;
 use crate::turn;
 
 /// Steps that one segment may take with `bpf_loop`. A 64 KiB segment holds at most 7,281 frames; a frame is one step,
-/// and one more for each entry of SETTINGS.
+/// and one more for its protocol fields or each entry of SETTINGS.
 const LOOP_STEPS: u32 = 1 << 15;
 /// And without: the verifier walks every round of an ordinary loop and keeps at most 8,192 branches open
 /// (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).

@@ -50,9 +50,9 @@ impl<T: Tell> Sink for Units<T> {
     }
 
     #[inline(always)]
-    fn record(&mut self, content_type: u8, length: u32, first: u8) {
+    fn record(&mut self, content_type: u8, length: u32) {
         if T::WIRE {
-            self.0.tell(RECORD << 40 | u64::from(content_type) << 24, length, u64::from(first));
+            self.0.tell(RECORD << 40 | u64::from(content_type) << 24, length, 0);
         }
     }
 
@@ -147,7 +147,7 @@ fn tell<K: Sink>(sink: &mut K, what: u64, stream: u32, value: u64) {
             sink.frame(&FrameHeader { length, stream, kind, flags, reserved: 0, pad: 0 }, value);
         }
         SETTING => sink.setting(stream as u16, value as u32),
-        RECORD => sink.record(kind, stream, value as u8),
+        RECORD => sink.record(kind, stream),
         RECOGNISED => sink.recognised(stream),
         DESYNCED => sink.desynced(),
         _ => sink.resynced(value != 0),

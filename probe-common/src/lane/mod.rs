@@ -30,8 +30,12 @@ pub const OPENING_PEER: u32 = 7;
 /// longest distance between two headers of an endpoint with the usual 16 KiB frames.
 const SCAN_LIMIT: u32 = 256 * 1024;
 
+/// What is needed of the first bytes, of a SETTINGS entry and of a record header.
+const OPENING_LEN: u32 = 3;
+const SETTING_LEN: u32 = 6;
+const RECORD_LEN: u32 = 5;
 /// Longest unit: a frame header and eight bytes of GOAWAY.
-const UNIT: u32 = 17;
+const LONGEST: usize = 17;
 
 /// Where the bytes come from: a socket buffer in the kernel, the memory of a process, a slice in tests.
 pub trait Source {
@@ -52,8 +56,8 @@ pub trait Sink {
     fn frame(&mut self, header: &FrameHeader, value: u64);
     /// One entry of a SETTINGS frame.
     fn setting(&mut self, id: u16, value: u32);
-    /// A TLS record header: content type, payload length, and the first payload byte when it was at hand (else 0).
-    fn record(&mut self, content_type: u8, length: u32, first: u8);
+    /// A TLS record header: content type and payload length.
+    fn record(&mut self, content_type: u8, length: u32);
     /// The first bytes decided what the connection is: `FRAMES`, `RECORDS` or `FOREIGN`.
     fn recognised(&mut self, state: u32);
     /// Alignment was lost at a header that no endpoint can have sent.
@@ -138,6 +142,7 @@ impl Lane {
         self.have = 0;
         self.settings_left = 0;
         self.scanned = 0;
+        self.clear();
     }
 
     /// Walks one unit of `source` from `at` on, which it moves forward, and what is to be passed over before and behind it.
@@ -151,9 +156,11 @@ impl Lane {
         if self.state == SCANNING {
             return self.step_scan(source, at, available, sink);
         }
-        // Never more than 16, which the verifier cannot know.
-        let have = if self.have < UNIT { self.have } else { UNIT - 1 };
-        let room = UNIT - have;
+        // No byte is loaded that is not the protocol's own: what follows may be a header block or a body.
+        let want = self.wanted();
+        // Always less, which the verifier cannot know.
+        let have = if self.have < want { self.have } else { want - 1 };
+        let room = want - have;
         let n = if available < room { available } else { room };
         if !source.load(*at, &mut self.unit, have, n) {
             self.scan();
@@ -169,15 +176,38 @@ impl Lane {
             _ => self.frame(got, sink),
         };
         if used == 0 {
-            // The unit goes on in the next piece.
+            // The unit goes on, here or in the next piece.
             self.have = got;
             *at += n;
-            return Step::Done;
+            return if *at < len { Step::More } else { Step::Done };
         }
         // A unit never ends before bytes that an earlier piece brought, but a rejected one is rescanned from here.
         *at += used.saturating_sub(have);
         self.have = 0;
         self.pass_over(len, at)
+    }
+
+    /// Bytes of the present unit that are known to belong to it.
+    #[inline(always)]
+    fn wanted(&self) -> u32 {
+        match self.state {
+            RECORDS => RECORD_LEN,
+            SETTING => SETTING_LEN,
+            OPENING | OPENING_PEER => OPENING_LEN,
+            _ if self.have < HEADER_LEN => HEADER_LEN,
+            _ => HEADER_LEN + self.unit_header().body_read(),
+        }
+    }
+
+    /// Forgets bytes that were looked at and are no unit.
+    #[inline(always)]
+    fn clear(&mut self) {
+        let mut i = 0;
+        while i < LONGEST {
+            // SAFETY: a byte of the array. Volatile, because the compiler would make a call of memset out of it.
+            unsafe { (&raw mut self.unit[i]).write_volatile(0) };
+            i += 1;
+        }
     }
 
     /// Passes over the rest of a payload.
@@ -200,7 +230,7 @@ impl Lane {
     /// Decides by the first three bytes. Returns the bytes used, 0 for "more are needed".
     #[inline(always)]
     fn opening<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
-        if got < 3 {
+        if got < OPENING_LEN {
             return 0;
         }
         let b = &self.unit;
@@ -217,6 +247,7 @@ impl Lane {
             return self.record(got, sink);
         }
         self.state = FOREIGN;
+        self.clear();
         sink.recognised(FOREIGN);
         3
     }
@@ -224,7 +255,7 @@ impl Lane {
     /// The peer's first bytes: a handshake or alert record, or else a frame header (the client's bytes decide what is foreign).
     #[inline(always)]
     fn opening_peer<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
-        if got < 3 {
+        if got < OPENING_LEN {
             return 0;
         }
         let b = &self.unit;
@@ -238,7 +269,7 @@ impl Lane {
 
     #[inline(always)]
     fn record<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
-        if got < 5 {
+        if got < RECORD_LEN {
             return 0;
         }
         let b = &self.unit;
@@ -249,15 +280,14 @@ impl Lane {
             self.scan();
             return 1;
         }
-        let first = if got > 5 { b[5] } else { 0 };
-        sink.record(b[0], length, first);
+        sink.record(b[0], length);
         self.left = length;
-        5
+        RECORD_LEN
     }
 
     #[inline(always)]
     fn setting<K: Sink>(&mut self, got: u32, sink: &mut K) -> u32 {
-        if got < 6 {
+        if got < SETTING_LEN {
             return 0;
         }
         let b = &self.unit;
@@ -266,7 +296,7 @@ impl Lane {
         if self.settings_left < 6 {
             self.state = FRAMES;
         }
-        6
+        SETTING_LEN
     }
 
     /// A frame header and the protocol fields behind it.

@@ -34,8 +34,7 @@ impl Lane {
         }
         let header = self.unit_header();
         if grammar == RECORDS || !plausible(&header, &sink.bounds()) {
-            *at += 1;
-            return Step::More;
+            return self.next_offset(at);
         }
         let end = HEADER_LEN + header.length;
         self.first = self.next.wrapping_add(*at);
@@ -53,12 +52,19 @@ impl Lane {
             }
             let follower = self.unit_header();
             if !plausible(&follower, &sink.bounds()) {
-                *at += 1;
-                return Step::More;
+                return self.next_offset(at);
             }
         }
         // Aligned: the header is read again as a frame, with its protocol fields.
         self.found(FRAMES, sink);
+        Step::More
+    }
+
+    /// There is no header at `at`: its bytes were somebody's, and are forgotten.
+    #[inline(always)]
+    fn next_offset(&mut self, at: &mut u32) -> Step {
+        self.clear();
+        *at += 1;
         Step::More
     }
 
@@ -79,10 +85,10 @@ impl Lane {
                 return Step::Done;
             }
             if !record_like(&self.unit) {
-                *at += 1;
-                return Step::More;
+                return self.next_offset(at);
             }
         }
+        self.clear();
         self.found(RECORDS, sink);
         Step::More
     }

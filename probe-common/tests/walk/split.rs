@@ -117,3 +117,45 @@ fn a_frame_of_the_greatest_length_is_passed_over() {
     assert_eq!(sent.data_bytes, (1 << 24) - 1);
     assert_eq!(sent.bytes, bytes.len() as u64);
 }
+
+/// What is kept between two pieces is the protocol's own: no byte of a header block or a body, whether in step or searching.
+#[test]
+fn no_byte_of_a_payload_is_kept() {
+    use probe_common::slot::ORIGIN_SEEDED;
+    const PAYLOAD: u8 = 0xaa;
+    let payload = [PAYLOAD; 200];
+    let frames = [
+        frame(4, 0, 0, &[0, 4, 0, 1, 0, 0]),
+        frame(1, 4, 1, &payload[..30]),
+        frame(0, 0, 1, &payload),
+        frame(3, 0, 1, &[0, 0, 0, 8]),
+        frame(7, 0, 0, &[&[0, 0, 0, 1, 0, 0, 0, 0][..], &payload[..20]].concat()),
+        frame(0xbb, 0, 1, &payload[..9]),
+        frame(0, 1, 1, &payload),
+    ];
+    let record = |kind: u8, n: u8| [&[kind, 3, 3, 0, n][..], &payload[..n.into()]].concat();
+    let streams = [
+        [PREFACE, &frames.concat()].concat(),
+        [record(22, 90), record(23, 120), record(23, 40)].concat(),
+        [&b"GET"[..], &payload].concat(),
+    ];
+    let kept = |slot: &Slot| {
+        let lanes = slot.sent_lanes.lanes.iter().chain(&slot.received_lanes.lanes);
+        lanes.flat_map(|lane| lane.unit).filter(|&byte| byte == PAYLOAD).count()
+    };
+    for (stream, size) in streams.iter().flat_map(|stream| (1..60).map(move |size| (stream, size))) {
+        let mut wire = Wire::new(0);
+        let mut late = Wire::new(0);
+        late.slot.prepare(ORIGIN_SEEDED);
+        for (i, piece) in stream.chunks(size).enumerate() {
+            let at = u32::try_from(i * size).unwrap();
+            wire.deliver(SENT, at, piece, 0);
+            assert_eq!(kept(&wire.slot), 0, "pieces of {size}, {i}");
+            // Joined in the middle of the first payload.
+            if i * size > 40 {
+                late.deliver(SENT, at, piece, 0);
+                assert_eq!(kept(&late.slot), 0, "pieces of {size}, {i}, joined late");
+            }
+        }
+    }
+}
