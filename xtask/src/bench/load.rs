@@ -23,12 +23,22 @@ pub(super) struct Load {
 impl Load {
     /// Requests per second; every one must succeed.
     pub(super) fn run(&self, cgroup: &Cgroup) -> Result<f64> {
+        self.run_some(self.requests, cgroup)
+    }
+
+    /// A fifth of it, not measured.
+    pub(super) fn warm_up(&self, cgroup: &Cgroup) -> Result<()> {
+        // h2load wants at least one request for each connection.
+        self.run_some((self.requests / 5).max(4), cgroup).map(drop)
+    }
+
+    fn run_some(&self, requests: u32, cgroup: &Cgroup) -> Result<f64> {
         let mut h2load = Command::new("h2load");
-        h2load.args(["-n", &self.requests.to_string(), "-c", CONNECTIONS, "-m", &self.streams.to_string()]);
+        h2load.args(["-n", &requests.to_string(), "-c", CONNECTIONS, "-m", &self.streams.to_string()]);
         h2load.arg(format!("http://127.0.0.1:{}/body", self.port));
         cgroup.hold(&mut h2load)?;
         let said = command::output(&mut h2load)?;
-        rate_of_all(&said, self.requests)
+        rate_of_all(&said, requests)
     }
 }
 

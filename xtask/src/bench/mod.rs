@@ -89,6 +89,8 @@ fn measure(cgroup: &cgroup::Cgroup, load: &Load, rounds: usize) -> Result<Series
 
 fn once(mode: Mode, cgroup: &cgroup::Cgroup, load: &Load) -> Result<Measured> {
     let watcher = mode.start(cgroup, load.port)?;
+    // What a watcher does once for each program is not the price of traffic: h2watch finds and probes the TLS library of h2load.
+    load.warm_up(cgroup)?;
     let before = cpu::busy()?;
     let requests_per_second = load.run(cgroup)?;
     let cpu_seconds = (cpu::busy()? - before).as_secs_f64();
