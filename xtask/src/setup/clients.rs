@@ -1,9 +1,9 @@
 //! What the tests run: HTTP/2 clients and servers of others, and the tools that make and cut networks.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use super::{debian, go, python};
-use crate::checkout;
+use super::{debian, go, python, step};
+use crate::{checkout, command};
 
 const PYTHON_PACKAGES: [&str; 3] = ["h2==4.4.1", "hyperframe==6.1.0", "httpx[http2]==0.28.1"];
 
@@ -11,7 +11,22 @@ pub(super) fn set_up() -> Result<()> {
     debian::install(&debian::CLIENTS)?;
     // One more client, and the oracle for frame counts.
     python::environment("Python with h2, hyperframe, httpx", "venv", &PYTHON_PACKAGES)?;
-    go::VERSIONS.iter().try_for_each(|version| go::install(version))
+    go::VERSIONS.iter().try_for_each(|version| go::install(version))?;
+    go::programs()?;
+    rustls()
+}
+
+/// A stripped client with rustls: a workspace of its own, so that h2watch's lock file has no TLS library.
+fn rustls() -> Result<()> {
+    let folder = checkout::root().join("tui/tests/clients/rustls");
+    let target = checkout::cache("rustls");
+    // Cargo notices what has changed; only the first time takes long.
+    let mut cargo = command::cargo();
+    cargo.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(&target).env_remove("CARGO_TARGET_DIR");
+    let present = target.join("debug/h2watch-rustls-client").is_file();
+    command::quietly(&mut cargo).context("building the client with rustls")?;
+    step("client with rustls", present, || Ok(()))
 }
 
 /// The environment's interpreter.

@@ -36,3 +36,31 @@ pub(crate) fn install(version: &str) -> Result<()> {
         command::quietly(Command::new(home.join("bin/go")).arg("version").env("GOTOOLCHAIN", "local"))
     })
 }
+
+/// Ways to build a Go program: its name, options of `go build`, and whether the C compiler links it.
+const BUILDS: [(&str, &[&str], bool); 5] = [
+    ("plain", &[], false),
+    ("stripped", &["-ldflags=-s -w"], false),
+    ("pie", &["-buildmode=pie", "-ldflags=-s -w"], false),
+    ("external", &["-ldflags=-linkmode=external"], true),
+    ("external-pie", &["-buildmode=pie", "-ldflags=-linkmode=external -s -w"], true),
+];
+
+/// The same program with `crypto/tls` in every way, as `.cache/go/programs/BUILD-VERSION`: what the resolver's tests look at.
+pub(super) fn programs() -> Result<()> {
+    let folder = checkout::cache("go/programs");
+    let all = || VERSIONS.iter().flat_map(|version| BUILDS.iter().map(move |build| (version, build)));
+    let file = |version: &str, build: &str| folder.join(format!("{build}-{version}"));
+    let present = all().all(|(version, build)| file(version, build.0).is_file());
+    step("Go programs, built in every way", present, || {
+        all().try_for_each(|(version, (build, options, by_c))| {
+            let mut go = Command::new(checkout::cache(&format!("go/{version}/bin/go")));
+            go.current_dir(checkout::root().join("tui/tests/clients/exact")).args(["build", "-trimpath"]);
+            go.args(*options).arg("-o").arg(file(version, build)).arg(".");
+            go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off"), ("GOFLAGS", "-mod=mod")]);
+            go.env("CGO_ENABLED", if *by_c { "1" } else { "0" });
+            go.env("GOCACHE", checkout::cache("go-build")).env("GOPATH", checkout::cache("go-path"));
+            command::quietly(go.env_remove("GOROOT")).with_context(|| format!("Go {version}, {build}"))
+        })
+    })
+}

@@ -19,8 +19,8 @@ use clap::{Args, ValueEnum};
 
 use crate::say;
 pub(crate) use deny::cargo_deny;
-pub(crate) use go::install as go;
 pub(crate) use fuzz::cargo_fuzz;
+pub(crate) use go::install as go;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

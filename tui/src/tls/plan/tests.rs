@@ -1,6 +1,6 @@
 //! Resolving and placing on the real files of this host, and on damaged copies of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use proptest::prelude::*;
@@ -109,6 +109,28 @@ fn a_process_without_tls_and_one_that_ended_have_a_reason() {
     assert_eq!(planner.plan(pid, Depth::Auto).reason, format!("process {pid} has ended"));
 }
 
+/// The words that libraries are known by are in this very program.
+#[test]
+fn a_program_that_only_names_libraries_has_none() {
+    let own = Image::from_bytes(std::fs::read("/proc/self/exe").unwrap());
+    let elf = own.elf().unwrap();
+    for word in [RUSTLS, BORINGSSL] {
+        assert!(elf.texts_with(word).next().is_some(), "{word} is here");
+    }
+    assert_eq!(hint(Some(&elf), "h2watch"), None);
+}
+
+#[test]
+fn libraries_are_known_by_paths_of_their_sources() {
+    // Put together here: written out they would be in this program, and it would be taken for one with these libraries.
+    let rustls = |rest: &str| is_rustls_source(&format!("{RUSTLS}{rest}"));
+    assert!(rustls("0.23.46/src/conn.rs and more"));
+    assert!(!rustls("/src/") && !rustls("native-certs-0.8.1/src/lib.rs"));
+    let boringssl = |rest: &str| is_boringssl_source(&format!("{BORINGSSL}{rest}"));
+    assert!(boringssl("lib.cc") && boringssl("x509.ccOUT"));
+    assert!(!boringssl("lib.c") && !boringssl(" is .cc"));
+}
+
 /// A program whose file is deleted, or replaced by another one at the same path, is still analysed as what runs.
 #[test]
 fn a_replaced_program_is_read_as_it_runs() {
@@ -133,57 +155,24 @@ fn a_replaced_program_is_read_as_it_runs() {
     assert_eq!(std::fs::read(program.probe_path()).unwrap(), std::fs::read("/bin/cat").unwrap());
 }
 
-/// Go programs of both versions that `cargo xtask setup` installs, built in several ways: build, version, file. None where
-/// Go is not installed.
-fn go_programs() -> &'static [(&'static str, &'static str, PathBuf)] {
-    static BUILT: std::sync::LazyLock<Vec<(&str, &str, PathBuf)>> = std::sync::LazyLock::new(|| {
-        let builds: [(&str, &str, &[&str]); 5] = [
-            ("plain", "1.21.13", &[]),
-            ("stripped", "1.21.13", &["-ldflags=-s -w"]),
-            ("plain", "1.27.3", &[]),
-            ("stripped", "1.27.3", &["-ldflags=-s -w"]),
-            ("pie", "1.27.3", &["-buildmode=pie", "-ldflags=-s -w"]),
-        ];
-        let built = builds
-            .iter()
-            .map(|(name, version, options)| Some((*name, *version, go_build(name, version, options)?)));
-        built.flatten().collect()
-    });
-    &BUILT
-}
+const GO_VERSIONS: [&str; 2] = ["1.21.13", "1.27.3"];
+const GO_BUILDS: [&str; 5] = ["plain", "stripped", "pie", "external", "external-pie"];
 
-fn go_build(name: &str, version: &str, options: &[&str]) -> Option<PathBuf> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cache = package.parent().unwrap().join(".cache");
-    let go = cache.join("go").join(version).join("bin/go");
-    if !go.exists() {
-        assert!(std::env::var_os("CI").is_none(), "{} is missing: run `cargo xtask setup`", go.display());
-        return None;
-    }
-    let output = cache.join(format!("plan-{name}-{version}"));
-    let built = Command::new(go)
-        .current_dir(package.join("tests/clients/life"))
-        .args(["build", "-trimpath"])
-        .args(options)
-        .arg("-o")
-        .args([output.as_path(), Path::new(".")])
-        .env("GOCACHE", cache.join("go-build"))
-        .env("GOPATH", cache.join("go-path"))
-        .envs([("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("CGO_ENABLED", "0")])
-        .env_remove("GOROOT")
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "go build: {}", String::from_utf8_lossy(&built.stderr));
-    Some(output)
+/// A Go program that `cargo xtask setup` built for the tests.
+fn go_program(build: &str, version: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/go/programs");
+    let file = folder.join(format!("{build}-{version}"));
+    std::fs::read(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask setup`", file.display()))
 }
 
 #[test]
 fn go_programs_resolve_however_they_were_built() {
-    for (build, version, path) in go_programs() {
-        let name = format!("{build} {version}");
-        let plan = tls(std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    for (version, build) in GO_VERSIONS.iter().flat_map(|version| GO_BUILDS.map(|build| (version, build))) {
+        let name = format!("{build}-{version}");
+        let plan = tls(go_program(build, version)).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         assert_eq!(plan.library, Library::Go, "{name}");
-        assert_eq!(plan.version, Some(format!("go{version}")), "{name}");
+        assert_eq!(plan.version.as_deref(), Some(format!("go{version}").as_str()), "{name}");
         assert_eq!(programs(&plan.points.write), [program::GO_WRITE], "{name}");
         assert_eq!(programs(&plan.points.read), [program::GO_READ], "{name}");
         let points = [plan.points.write.unwrap(), plan.points.read.unwrap()].concat();
@@ -198,26 +187,23 @@ fn go_programs_resolve_however_they_were_built() {
 /// Damages of a Go program: whatever is changed, the result is the right places or none.
 #[test]
 fn a_damaged_go_program_gives_the_right_places_or_a_reason() {
-    for (build, _, path) in go_programs() {
-        if *build == "stripped" {
-            damage(path);
-        }
+    for version in GO_VERSIONS {
+        damage(&go_program("stripped", version));
     }
 }
 
-fn damage(path: &Path) {
-    let good = std::fs::read(path).unwrap();
+fn damage(good: &[u8]) {
     let right = |plan: &FilePlan| plan.points.write.as_ref().ok().map(|points| points[0].file_offset);
-    let reference = right(&tls(good.clone()).unwrap()).unwrap();
+    let reference = right(&tls(good.to_vec()).unwrap()).unwrap();
     let table = {
-        let file = object::File::parse(&*good).unwrap();
+        let file = object::File::parse(good).unwrap();
         use object::{Object, ObjectSection};
         usize::try_from(file.section_by_name(".gopclntab").unwrap().file_range().unwrap().0).unwrap()
     };
     let mut config = ProptestConfig::with_cases(60);
     config.failure_persistence = None;
     proptest!(config, |(at in 0usize..72, bit in 0u8..8, cut in 0usize..100)| {
-        let mut bytes = good.clone();
+        let mut bytes = good.to_vec();
         bytes[table + at] ^= 1 << bit;
         if cut < 20 {
             bytes.truncate(bytes.len() * cut / 20);

@@ -1,0 +1,3 @@
+module h2watch.test/exact
+
+go 1.21
