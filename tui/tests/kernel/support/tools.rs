@@ -42,6 +42,11 @@ pub(crate) fn python() -> PathBuf {
     from_cache("venv/bin/python")
 }
 
+/// A client with rustls, stripped.
+pub(crate) fn rustls_client() -> PathBuf {
+    from_cache("rustls/debug/h2watch-rustls-client")
+}
+
 fn from_cache(relative: &str) -> PathBuf {
     let file = workspace().join(".cache").join(relative);
     assert!(file.exists(), "{} is missing: run `cargo xtask setup`", file.display());

@@ -162,6 +162,10 @@ impl Watch {
         Duration::from_nanos(waited_ns.expect("nanoseconds"))
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         signal_process(self.child.id(), signal);
     }

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// What is answered is in the path: /bytes/N is N bytes; /headers is an answer without its body, which never comes; /hang is
+// none at all; /port is a line with the client's port; /echo is what was sent, with its header X-Mark.
+func answer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	switch size, sized := strings.CutPrefix(r.URL.Path, "/bytes/"); {
+	case sized:
+		n, err := strconv.Atoi(size)
+		check(err)
+		io.WriteString(w, strings.Repeat("x", n))
+	case r.URL.Path == "/headers":
+		w.Header().Set("Content-Length", "100000000")
+		w.WriteHeader(http.StatusOK)
+		// An error is a client that has cancelled already.
+		http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	case r.URL.Path == "/hang":
+		<-r.Context().Done()
+	case r.URL.Path == "/port":
+		_, port, err := net.SplitHostPort(r.RemoteAddr)
+		check(err)
+		io.WriteString(w, port+"\n")
+	case r.URL.Path == "/echo":
+		w.Header().Set("X-Mark", r.Header.Get("X-Mark"))
+		w.Write(body)
+	default:
+		http.NotFound(w, r)
+	}
+}

@@ -1,0 +1,3 @@
+module h2watch.test/server
+
+go 1.24

@@ -1,3 +1,0 @@
-module h2watch.test/tls
-
-go 1.21

@@ -1,0 +1,74 @@
+//! Every client whose library can be probed: streams, RST_STREAMs and frames of each connection.
+
+use super::clients::{ALL, Client, GNUTLS, GO, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED};
+use super::clients::{CURL, GO_STRIPPED};
+use super::compare::{Outcome, run};
+use super::{many, report};
+use crate::support::take_turns;
+use std::path::Path;
+
+/// While something is being looked into: only clients with this in their names.
+const ONLY: &str = "H2WATCH_TLS_CLIENTS";
+/// Connections and streams on each, at full size.
+const FULL: (usize, usize) = (20, 500);
+const SMALL: (usize, usize) = (5, 40);
+
+fn judge(outcomes: &[Outcome]) {
+    println!("{}", report::table(outcomes));
+    let inexact: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.is_exact()).collect();
+    assert!(inexact.is_empty(), "{inexact:#?}");
+    assert!(!outcomes.is_empty() && outcomes.iter().all(|o| o.connections > 0 && o.said.opened > 0));
+}
+
+#[test]
+fn a_client_of_each_kind_is_counted_exactly() {
+    let _turn = take_turns();
+    let runs: [(Client, &[&str], &str); 9] = [
+        (CURL, &[], "frames"),
+        (HTTPX_ASYNC, &["tls12"], "frames"),
+        (HTTPX_SYNC, &[], "frames"),
+        (NODE, &["tls12"], "frames"),
+        (GNUTLS, &[], "frames"),
+        (OLD_GO_STRIPPED, &[], "frames"),
+        (GO_PIE, &["chacha"], "frames"),
+        (GO, &[], "streams"),
+        (NODE, &[], "streams"),
+    ];
+    let outcomes = runs.map(|(client, options, depth)| run(&client, options, depth, SMALL.0, SMALL.1).0);
+    judge(&outcomes);
+    assert!(outcomes.iter().all(|o| o.connections == SMALL.0 && o.counted.cancelled > 0), "{outcomes:#?}");
+}
+
+#[test]
+fn over_ipv6_the_same() {
+    let _turn = take_turns();
+    let runs: [(Client, &[&str]); 2] = [(NODE, &["v6"]), (GO_STRIPPED, &["v6", "tls12"])];
+    let outcomes = runs.map(|(client, options)| run(&client, options, "frames", SMALL.0, SMALL.1));
+    for (_, ended) in &outcomes {
+        assert!(ended.connections().keys().all(|local| local.starts_with("[::1]:")));
+    }
+    judge(&outcomes.map(|(outcome, _)| outcome));
+}
+
+#[test]
+#[ignore = "every client at full size: cargo xtask accept tls"]
+fn every_client_at_full_size() {
+    let _turn = take_turns();
+    let only = std::env::var(ONLY).ok();
+    let chosen = |client: &&Client| only.as_deref().is_none_or(|only| client.name.contains(only));
+    let mut outcomes = Vec::new();
+    for client in ALL.iter().filter(chosen) {
+        let chacha: &[&[&str]] = if client.library == "go" { &[] } else { &[&["chacha"]] };
+        for options in [&[&[][..], &["tls12"]], chacha].concat() {
+            outcomes.push(run(client, options, "frames", FULL.0, FULL.1).0);
+        }
+    }
+    for (client, connections) in many::ALL.iter().filter(|(client, _)| chosen(&client)) {
+        outcomes.push(run(client, &[], "frames", *connections, 0).0);
+    }
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let settings = only.map(|only| format!("{ONLY}='{only}' ")).unwrap_or_default();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tls.md");
+    std::fs::write(&file, report::document(&outcomes, &kernel, &settings)).expect("docs/ can be written");
+    judge(&outcomes);
+}

@@ -1,0 +1,60 @@
+//! Many connections of one process: short ones whose TLS objects are at the addresses of earlier ones, and uploads that are
+//! all on their way at the same time.
+
+use super::clients::{Client, Said, script};
+use super::compare::{Outcome, run};
+use crate::support::watch::Ended;
+use crate::support::{take_turns, tools};
+use std::collections::BTreeMap;
+
+/// With their full number of connections.
+pub(super) const ALL: [(Client, usize); 4] =
+    [(SHORT, 200), (UPLOAD_HTTPX, 100), (UPLOAD_NODE, 100), (UPLOAD_GO, 100)];
+
+const SHORT: Client = with("httpx, asyncio, short connections", "openssl", |peer, connections, _| {
+    script(&tools::python(), "exact/many.py", &["short", &peer.origin(), &connections.to_string()])
+});
+const UPLOAD_HTTPX: Client = with("httpx, asyncio, 1 MB uploads", "openssl", |peer, connections, _| {
+    script(&tools::python(), "exact/many.py", &["upload", &peer.origin(), &connections.to_string()])
+});
+const UPLOAD_NODE: Client = with("Node http2, 1 MB uploads", "openssl", |peer, connections, _| {
+    script(&tools::program("node"), "exact/upload.mjs", &[&peer.origin(), &connections.to_string()])
+});
+const UPLOAD_GO: Client = with("Go 1.27.3, 1 MB uploads", "go", |peer, connections, _| {
+    let program = tools::go_build("exact", &format!("go-{}-plain", tools::GO), &[]);
+    vec![program.to_string_lossy().into_owned(), peer.origin(), connections.to_string(), "upload".to_owned()]
+});
+
+const fn with(
+    name: &'static str,
+    library: &'static str,
+    command: fn(&super::peer::Peer, usize, usize) -> Vec<String>,
+) -> Client {
+    Client { name, library, command, said }
+}
+
+fn said(ended: &Ended) -> BTreeMap<String, Said> {
+    serde_json::from_value(ended.client()).expect("the client says what it did on each port")
+}
+
+#[test]
+fn short_connections_with_reused_objects_are_bound_right() {
+    let _turn = take_turns();
+    let (outcome, ended) = run(&SHORT, &[], "frames", 200, 0);
+    let addresses = ended.errors.lines().find_map(|line| line.strip_prefix("ADDRESSES "));
+    let addresses: usize = addresses.expect("the client says it").parse().expect("a number");
+    println!("{addresses} addresses");
+    assert!(addresses < 200, "no object was at the address of an earlier one");
+    judge(&outcome, 200);
+}
+
+#[test]
+fn uploads_of_many_connections_are_bound_right() {
+    let _turn = take_turns();
+    judge(&run(&UPLOAD_HTTPX, &[], "frames", 20, 0).0, 20);
+}
+
+fn judge(outcome: &Outcome, connections: usize) {
+    assert_eq!(outcome.connections, connections);
+    assert!(outcome.is_exact(), "{outcome:#?}");
+}
