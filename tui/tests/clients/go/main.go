@@ -1,5 +1,5 @@
 // A Go client without TLS: client URL REQUESTS PARALLEL. Prints how many requests succeeded over HTTP/2. With the first
-// argument `caller`, `careless` or `front` it is the one of the file of that name.
+// argument `caller`, `careless`, `front` or `marked` it is the one of the file of that name.
 package main
 
 import (
@@ -23,6 +23,9 @@ func main() {
 		return
 	case "front":
 		front(os.Args[2], os.Args[3])
+		return
+	case "marked":
+		marked(os.Args[2])
 		return
 	}
 	url := os.Args[1]

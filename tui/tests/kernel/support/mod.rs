@@ -1,5 +1,6 @@
 //! What every topic needs: h2watch as a child process, servers, links, namespaces, cgroups, and an oracle.
 
+pub(crate) mod bpf;
 pub(crate) mod cgroup;
 pub(crate) mod compare;
 pub(crate) mod exporter;

@@ -1,0 +1,56 @@
+"""POST /echo with marks, every ten milliseconds until standard input ends: marked.py async|sync|gnutls ORIGIN. The marks are in
+H2WATCH_MARK_HEADER and H2WATCH_MARK_BODY."""
+import asyncio
+import os
+import pathlib
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+import httpx
+
+MODE, ORIGIN = sys.argv[1], sys.argv[2]
+HEADER, BODY = ("x-mark", os.environ["H2WATCH_MARK_HEADER"]), os.environ["H2WATCH_MARK_BODY"].encode()
+OPTIONS = {"http1": False, "http2": True, "verify": False}
+PAUSE_S = 0.01
+over = threading.Event()
+
+
+def end_with_input():
+    sys.stdin.read()
+    over.set()
+
+
+async def asyncio_client():
+    async with httpx.AsyncClient(**OPTIONS) as client:
+        while not over.is_set():
+            response = await client.post(ORIGIN + "/echo", headers=[HEADER], content=BODY)
+            assert response.content == BODY
+            await asyncio.sleep(PAUSE_S)
+
+
+def sync_client():
+    with httpx.Client(**OPTIONS) as client:
+        while not over.is_set():
+            assert client.post(ORIGIN + "/echo", headers=[HEADER], content=BODY).content == BODY
+            time.sleep(PAUSE_S)
+
+
+def gnutls_client():
+    sys.path.append(str(pathlib.Path(__file__).parent.parent / "exact"))
+    import gnutls
+
+    address = urlsplit(ORIGIN)
+    one = gnutls.Connection(address.hostname, address.port)
+    while not over.is_set():
+        one.ask("/echo", header=HEADER, body=BODY)
+        one.finish(0)
+        time.sleep(PAUSE_S)
+
+
+threading.Thread(target=end_with_input, daemon=True).start()
+if MODE == "async":
+    asyncio.run(asyncio_client())
+else:
+    {"sync": sync_client, "gnutls": gnutls_client}[MODE]()
