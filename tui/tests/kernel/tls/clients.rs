@@ -125,7 +125,8 @@ fn curl(peer: &Peer, connections: usize, streams: usize) -> Vec<String> {
     }
     for k in 0..streams + connections {
         for i in (0..connections).filter(|i| k < streams + i) {
-            let cancel = k > 0 && k + 1 < streams + i && k % (4 + i % 3) == 0;
+            // None near the end: there curl once gave up a transfer whose RST_STREAM its peer did not see (nor h2watch).
+            let cancel = k > 0 && k + 20 < streams + i && k % (4 + i % 3) == 0;
             let path = if cancel { "headers" } else { "bytes/300" };
             _ = writeln!(text, "url = \"https://h{i}.test:{port}/{path}\"\noutput = \"/dev/null\"");
         }

