@@ -7,7 +7,7 @@ use crate::slot::{
     Connection, FIRST_RECORDS, MATCHED_RECORDS, ORIGIN_SEEDED, TRANSPORT_FOREIGN, TRANSPORT_H2C,
     TRANSPORT_TLS, TRANSPORT_UNKNOWN,
 };
-use crate::streams::{BEGUN, ENDED, RESET};
+use crate::streams::{BEGUN, ENDED, RESET, WINDOW};
 use crate::tls::CERTAIN;
 use crate::walk::SENT;
 
@@ -176,6 +176,8 @@ impl Connection {
             if self.sent.horizon > self.received.horizon { self.sent.horizon } else { self.received.horizon };
         if !self.streams.open(stream, horizon) {
             self.streams_forgotten += 1;
+            // Whatever was forgotten had left the window.
+            self.highest_forgotten = stream.saturating_sub(2 * WINDOW as u32);
         }
         self.highest_stream = stream;
         if self.first_stream == 0 {

@@ -86,7 +86,7 @@ pub struct Connection {
     /// Client streams opened (HEADERS that opened one), and of these the ones after a GOAWAY was received.
     pub streams_opened: u64,
     pub opened_after_goaway: u64,
-    /// Streams forgotten by a full stream table.
+    /// Open streams forgotten by a full stream table.
     pub streams_forgotten: u64,
     pub highest_stream: u32,
     /// Lowest stream that was seen to open; lower ones were open before h2watch was.
@@ -117,7 +117,8 @@ pub struct Connection {
 
     /// TLS: the library whose object it is (`tls::LIBRARY_*`); 0 while unknown.
     pub tls_library: u32,
-    pub pad0: u32,
+    /// No forgotten stream is above this one.
+    pub highest_forgotten: u32,
     /// TLS: votes for the object that the connection's plaintext comes from (`tls`).
     pub tls_votes: u32,
     /// TLS: stream offsets up to which the first record of each direction reaches; 0 while unknown.

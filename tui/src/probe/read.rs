@@ -86,11 +86,14 @@ fn streams(slot: &Slot, view: View) -> Streams {
     }
     let horizon = c.sent.horizon.max(c.received.horizon);
     let missed_ns = c.sent.missed_ns.max(c.received.missed_ns);
-    let census = if c.last_heard_ns > missed_ns.saturating_add(DOUBT_NS) {
+    let doubt_is_over = c.last_heard_ns > missed_ns.saturating_add(DOUBT_NS);
+    let census = if doubt_is_over {
         c.streams.census_above(c.highest_stream, horizon)
     } else {
         c.streams.census(c.highest_stream, horizon)
     };
+    // A stream that was forgotten before a gap is taken for ended like the others from before it.
+    let forgotten = c.streams_forgotten > 0 && !(doubt_is_over && c.highest_forgotten <= horizon);
     // What is received as records closes no stream: the client's own ends are all that is known.
     let frames = view == View::Frames;
     // What is passed over meanwhile may open, answer or end streams.
@@ -110,7 +113,7 @@ fn streams(slot: &Slot, view: View) -> Streams {
         abandoned: c.sent.abandoned,
         opened_after_goaway: c.opened_after_goaway,
         highest: c.highest_stream,
-        approximate: census.doubtful > 0 || c.streams_forgotten > 0 || !frames || searching,
+        approximate: census.doubtful > 0 || forgotten || !frames || searching,
     }
 }
 
@@ -205,4 +208,29 @@ fn address(family: u32, bytes: &[u8; 16], port: u16) -> SocketAddr {
         IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical()
     };
     SocketAddr::new(ip, port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_stream_is_doubted_until_a_gap_behind_it_is_over() {
+        let mut slot = Box::<Slot>::default();
+        let approximate = |slot: &Slot| streams(slot, View::Frames).approximate;
+        slot.connection.transport = TRANSPORT_H2C;
+        slot.connection.highest_stream = 4_001;
+        slot.connection.last_heard_ns = 3 * DOUBT_NS;
+        assert!(!approximate(&slot));
+        slot.connection.streams_forgotten = 3;
+        slot.connection.highest_forgotten = 1_001;
+        assert!(approximate(&slot), "it may be open for ever");
+        slot.connection.received.horizon = 999;
+        slot.connection.received.missed_ns = DOUBT_NS;
+        assert!(approximate(&slot), "the gap was before it");
+        slot.connection.received.horizon = 1_001;
+        assert!(!approximate(&slot));
+        slot.connection.received.missed_ns = 2 * DOUBT_NS;
+        assert!(approximate(&slot), "too soon");
+    }
 }

@@ -3,6 +3,7 @@
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::Exporter;
 use crate::support::programs::{self, Program, installed, role};
+use crate::tls::peer::Peer;
 use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ fn churn_leaves_nothing_behind() {
     let cgroup = Cgroup::new("soak");
     let exporter = Exporter::start(&["--cgroup", cgroup.path().to_str().unwrap()]);
     let (_server, address) = programs::server();
-    let (_tls_server, origin) = programs::tls_server(&[]);
+    let tls_server = Peer::start(&[]);
     let arguments = ["100", "1000", "/bytes/100", &address.to_string()].map(str::to_owned);
     let mut steady = Program::start_with(&role("steady", &arguments), |c| cgroup.start_inside(c));
     steady.hear("CONNECTED ");
@@ -51,7 +52,7 @@ fn churn_leaves_nothing_behind() {
     while started.elapsed() < duration {
         // Scraped while it works, as by a Prometheus.
         churn(&cgroup, address);
-        churn_tls(&cgroup, &origin);
+        churn_tls(&cgroup, &tls_server.origin());
         rounds += 1;
         exporter.wait_for("h2watch_connections_opened_total", &[], |opened| opened > 0.0);
         let now = size(&exporter);

@@ -7,7 +7,7 @@ mod exact;
 mod many;
 mod marks;
 mod other;
-mod peer;
+pub(crate) mod peer;
 mod privacy;
 mod records;
 mod report;

@@ -5,6 +5,7 @@ use crate::support::cgroup::Cgroup;
 use crate::support::exporter::Exporter;
 use crate::support::programs::{self, Program, installed};
 use crate::support::{take_turns, tools, wait_until};
+use crate::tls::peer::Peer;
 use rustix::process::Signal;
 use std::process::Command;
 use std::time::Duration;
@@ -119,7 +120,8 @@ fn an_ordinary_user_with_the_capabilities_of_the_unit_is_enough() {
 #[test]
 fn tls_clients_that_start_after_the_rights_are_gone_are_seen_frame_by_frame() {
     let _turn = take_turns();
-    let (_server, origin) = programs::tls_server(&[]);
+    let server = Peer::start(&[]);
+    let origin = server.origin();
     let cgroup = Cgroup::new("after");
     let options = ["--cgroup", cgroup.path().to_str().unwrap(), "--tls", "frames"];
     let exporter = Exporter::start(&options);

@@ -89,13 +89,3 @@ pub(crate) fn server_on(address: &str) -> (Program, SocketAddr) {
     let address = program.hear("SERVING ").parse().expect("an address");
     (program, address)
 }
-
-/// An HTTPS server in Go, and its origin; `tls12` and `1.1` are its options.
-pub(crate) fn tls_server(options: &[&str]) -> (Program, String) {
-    let program = tools::go_build("tls", "tls-server", &[]);
-    let mut words = vec![program.to_string_lossy().into_owned(), "server".to_owned()];
-    words.extend(options.iter().map(|&option| option.to_owned()));
-    let mut server = Program::start(&words);
-    let address = server.hear("SERVING");
-    (server, format!("https://{address}"))
-}

@@ -170,6 +170,13 @@ impl Watch {
         signal_process(self.child.id(), signal);
     }
 
+    /// A line for the COMMAND, which has h2watch's standard input.
+    pub(crate) fn tell(&mut self, line: &str) {
+        use std::io::Write;
+        let input = self.child.stdin.as_mut().expect("piped");
+        writeln!(input, "{line}").and_then(|()| input.flush()).expect("the command reads its input");
+    }
+
     /// Ends h2watch as a user would.
     pub(crate) fn stop(self) -> Ended {
         self.signal(rustix::process::Signal::TERM);

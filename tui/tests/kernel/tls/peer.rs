@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const SOON: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     program: Program,
     pub(super) address: SocketAddr,
     folder: TempDir,
@@ -23,7 +23,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Options are those of `clients/server`.
-    pub(super) fn start(options: &[&str]) -> Self {
+    pub(crate) fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let program = tools::go_build("server", "recording-server", &[]);
         let words = [&program, folder.path()].map(|path| path.to_string_lossy().into_owned());
@@ -34,7 +34,7 @@ impl Peer {
         Self { program, address, folder }
     }
 
-    pub(super) fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         format!("https://{}", self.address)
     }
 

@@ -109,7 +109,9 @@ fn a_stopped_server_is_flagged_at_every_depth() {
         let program = tools::go_client().to_string_lossy().into_owned();
         let words = [&*program, "caller", &peer.origin(), CALLS[0], CALLS[1], "/bytes/10", "0"];
         let words = words.map(str::to_owned);
-        let watch = Watch::run(&["--tls", depth, "--stall-after", "1s", "--min-streams", "1"], &words);
+        let mut watch = Watch::run(&["--tls", depth, "--stall-after", "1s", "--min-streams", "1"], &words);
+        watch.wait_until_ready();
+        watch.tell("connect");
         watch.wait_for(LONG, "open", |line| line["type"] == "open");
         signal_process(peer.pid(), Signal::STOP);
         let stall = watch.wait_for(LONG, "stall", |line| line["type"] == "stall").content;
