@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+mod of_target;
 mod seed;
 
 use super::clock;
 use super::coverage::Coverages;
-use crate::diag::{Namespaces, Netns, Socket};
+use crate::diag::{Namespaces, Socket};
 use crate::export::{Health, ProgramRun};
 use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
@@ -270,67 +271,6 @@ impl Watcher {
         self.coverages.retain(&self.probe.cookies().collect());
         let alive: Vec<u32> = self.owners.keys().copied().collect();
         self.namespaces.retain(alive);
-    }
-
-    /// The processes that are watched now.
-    #[must_use]
-    pub fn pids(&self) -> Vec<u32> {
-        let mut pids = match &self.target {
-            Target::Cgroup(directory) => process::in_cgroup(directory),
-            other => other.processes().unwrap_or_default(),
-        };
-        if self.exclude.is_some() {
-            pids.retain(|&pid| process::comm(pid).is_none_or(|comm| !self.excludes(&comm)));
-        }
-        pids
-    }
-
-    /// True while something of the target is there.
-    #[must_use]
-    pub fn target_exists(&self) -> bool {
-        match &self.target {
-            Target::Processes(pids) => pids.iter().any(|&pid| process::exists(pid)),
-            Target::Named(_) | Target::Cgroup(_) => true,
-        }
-    }
-
-    /// True for targets whose processes come and go.
-    #[must_use]
-    pub fn target_grows(&self) -> bool {
-        !matches!(self.target, Target::Processes(_))
-    }
-
-    /// True when cgroups may have to be attached later: processes that are looked for by name are in others then, and a
-    /// systemd unit that is restarted gets a new cgroup of the same name.
-    #[must_use]
-    pub fn attaches_later(&self) -> bool {
-        match &self.target {
-            Target::Processes(_) => false,
-            Target::Named(_) => true,
-            Target::Cgroup(directory) => {
-                let identity = Identity::of_cgroup(&directory.to_string_lossy());
-                identity.unit.is_some() && identity.container.is_none()
-            }
-        }
-    }
-
-    /// True when a process of the target is in another network namespace than h2watch, or may come to be: the whole host.
-    ///
-    /// # Errors
-    /// /proc cannot be read.
-    pub fn is_in_other_namespaces(&self) -> Result<bool> {
-        if matches!(&self.target, Target::Cgroup(directory) if directory == self.hierarchy.mount()) {
-            return Ok(true);
-        }
-        let own = Netns::own()?.id();
-        // One that ended meanwhile is in none.
-        Ok(self.pids().into_iter().any(|pid| self.namespaces.id_of(pid).is_ok_and(|id| id != own)))
-    }
-
-    /// In words.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        self.target.describe()
     }
 
     /// Lets the kernel ring for the next stream.
