@@ -223,8 +223,9 @@ impl Resetter {
         let at_ns = world.now_ns();
         let action = match answer {
             Ok(diag::Outcome::Destroyed) => {
-                self.history.fired(at_ns, id, pid, remote);
-                self.followed.push(Followed::new(fresh.clone(), at_ns));
+                // From before the call: a client may have dialled anew when it returns.
+                self.history.fired(now_ns, id, pid, remote);
+                self.followed.push(Followed::new(fresh.clone(), now_ns));
                 self.look_by(at_ns.saturating_add(nanos(FOLLOW_STEP)));
                 Action::Done { latency: self.measure(planned, mode, at_ns) }
             }

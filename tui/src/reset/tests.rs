@@ -54,6 +54,8 @@ struct Fake {
     fresh: Vec<Connection>,
     lost: Duration,
     answer: fn() -> anyhow::Result<diag::Outcome>,
+    /// How long the kernel takes to answer.
+    call_ns: Nanos,
     destroyed: Vec<Cookie>,
 }
 
@@ -64,6 +66,7 @@ impl Fake {
             fresh: snapshot.connections.clone(),
             lost: Duration::ZERO,
             answer: || Ok(diag::Outcome::Destroyed),
+            call_ns: 0,
             destroyed: Vec::new(),
         }
     }
@@ -81,6 +84,7 @@ impl World for Fake {
     }
     fn destroy(&mut self, connection: &Connection) -> anyhow::Result<diag::Outcome> {
         self.destroyed.push(connection.reading.id);
+        self.now_ns += self.call_ns;
         (self.answer)()
     }
 }
@@ -345,6 +349,16 @@ fn a_recovery_is_followed_to_the_first_frame() {
     let report = report.unwrap();
     assert_eq!(report.reason(), "new connection after 3 ms, first frame after 5 ms");
     assert!(matches!(report.action, Action::Followed { streams_lost: Some(3), .. }), "{:?}", report.action);
+}
+
+#[test]
+fn a_client_that_dials_before_the_kernel_has_answered_is_followed() {
+    let mut resetter = Resetter::new(auto());
+    let dead = at(6_000, &[stalled(1, 7, Cause::SilentPeer)]);
+    resetter.tick(&dead, Duration::ZERO, &mut Fake { call_ns: 2 * MS, ..Fake::of(&dead) });
+    let alive = at(6_003, &[replacement(6_001, Some(6_001))]);
+    let report = resetter.tick(&alive, Duration::ZERO, &mut Fake::of(&alive)).pop().unwrap();
+    assert_eq!(report.reason(), "new connection after 1 ms, first frame after 1 ms");
 }
 
 #[test]
