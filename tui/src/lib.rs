@@ -32,6 +32,7 @@ pub mod demo;
 pub mod doctor;
 pub mod exit;
 pub mod human;
+pub mod kernel;
 pub mod privileges;
 pub mod run;
 pub mod start;

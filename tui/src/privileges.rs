@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail};
 use caps::{CapSet, Capability, CapsHashSet};
 use std::fs;
 
+use crate::probe::may_open_events;
+
 /// Something that h2watch still has to do after it attached. Maps, rings and links that are open need nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
@@ -53,62 +55,6 @@ pub fn map_calls_need_capability(kernel: (u32, u32)) -> bool {
     kernel < (5, 19)
 }
 
-/// Whether the kernel lets this thread attach uprobes as perf events. It is asked, with a file that does not exist: it looks at the
-/// rights first.
-#[must_use]
-pub fn may_open_uprobes() -> bool {
-    /// `struct perf_event_attr` up to its second version, which ends with `config2` (linux/perf_event.h).
-    #[repr(C)]
-    struct Attributes {
-        kind: u32,
-        size: u32,
-        config: u64,
-        sample_period: u64,
-        sample_type: u64,
-        read_format: u64,
-        flags: u64,
-        wakeup_events: u32,
-        bp_type: u32,
-        uprobe_path: u64,
-        probe_offset: u64,
-    }
-    let Some(kind) = fs::read_to_string("/sys/bus/event_source/devices/uprobe/type")
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-    else {
-        // Attaching will say why not.
-        return true;
-    };
-    let path = c"/proc/self/no-such-file";
-    let attributes = Attributes {
-        kind,
-        size: size_of::<Attributes>() as u32,
-        config: 0,
-        sample_period: 0,
-        sample_type: 0,
-        read_format: 0,
-        flags: 0,
-        wakeup_events: 0,
-        bp_type: 0,
-        uprobe_path: path.as_ptr() as u64,
-        probe_offset: 0,
-    };
-    let (this_process, any_cpu, no_group, no_flags) = (0, -1, -1, 0);
-    // SAFETY: the kernel reads `size` bytes of the attributes and the path behind them, and both outlive the call.
-    let opened = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw const attributes,
-            this_process,
-            any_cpu,
-            no_group,
-            no_flags,
-        )
-    };
-    debug_assert!(opened < 0, "there is no such file");
-    !matches!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EACCES | libc::EPERM))
-}
-
 /// Whether uprobes that are perf events ask for CAP_SYS_ADMIN. CAP_PERFMON was enough from Linux 5.8 (commit c9e0924e5c2b) to 6.15; 6.16 took that back
 /// (commit ba677dbe77af, in the stable kernels too), because a uprobe in the middle of an instruction can break any program.
 ///
@@ -120,7 +66,7 @@ pub fn uprobes_need_admin() -> Result<bool> {
     if held {
         caps::drop(None, CapSet::Effective, admin).context("cannot lower CAP_SYS_ADMIN")?;
     }
-    let allowed = may_open_uprobes();
+    let allowed = may_open_events();
     if held {
         caps::raise(None, CapSet::Effective, admin).context("cannot raise CAP_SYS_ADMIN again")?;
     }
@@ -237,7 +183,7 @@ mod tests {
         let needed = uprobes_need_admin().unwrap();
         assert_eq!(held().unwrap(), before);
         // With it, they are allowed in any case.
-        assert!(!admin || may_open_uprobes(), "{needed}");
+        assert!(!admin || may_open_events(), "{needed}");
     }
 
     /// The test below runs this one in a process of its own: what is given up does not come back.
@@ -258,7 +204,7 @@ mod tests {
             // The harness's own threads are not this one's children, and are found.
             assert_eq!(threads_beyond(&keep).unwrap().is_empty(), !kept);
             assert!(caps::raise(None, CapSet::Effective, Capability::CAP_SYS_ADMIN).is_err());
-            assert!(!may_open_uprobes(), "neither CAP_PERFMON nor CAP_SYS_ADMIN is left");
+            assert!(!may_open_events(), "neither CAP_PERFMON nor CAP_SYS_ADMIN is left");
             let again = drop_all_but(&CapsHashSet::new()).unwrap();
             assert!(again.effective.is_empty() && again.permitted.is_empty());
             // Root that executes a program would get everything back without the bounding set.

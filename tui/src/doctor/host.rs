@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Finding;
 use crate::diag::Namespaces;
+use crate::kernel;
 use crate::privileges;
-use crate::probe::{Object, Probe, Scope, Setup, are_multi_links, provenance};
+use crate::probe::{Object, Probe, Scope, Setup, may_attach_uprobes, provenance};
 use crate::reset::kill;
 use crate::target::cgroup::{Hierarchy, OwnCgroup};
 
@@ -31,7 +32,7 @@ fn kernel() -> Finding {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy().into_owned();
     let text = format!("Linux {release} on {}", uname.machine().to_string_lossy());
-    match version(&release) {
+    match kernel::version_of(&release) {
         Some(version) if version < (5, 10) => Finding::fail(
             "kernel",
             text,
@@ -39,12 +40,6 @@ fn kernel() -> Finding {
         ),
         _ => Finding::pass("kernel", text),
     }
-}
-
-/// Major and minor number of a release such as `6.12.7-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn rights() -> Finding {
@@ -74,7 +69,7 @@ fn list(names: &[String]) -> String {
 }
 
 fn uprobes() -> Finding {
-    if are_multi_links() || privileges::may_open_uprobes() {
+    if may_attach_uprobes() {
         return Finding::pass("uprobes", "TLS libraries can be looked into with the rights that are held");
     }
     Finding::warn(
@@ -155,17 +150,5 @@ fn lockdown() -> Finding {
         ),
         Some(mode) => Finding::pass("lockdown", format!("{mode}: no limit for h2watch")),
         None => Finding::pass("lockdown", "not in force, or securityfs is not mounted"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn releases_are_read_as_distributions_write_them() {
-        assert_eq!(version("5.10.0-46-cloud-amd64"), Some((5, 10)));
-        assert_eq!(version("6.18.44-fc"), Some((6, 18)));
-        assert_eq!(version("rolling"), None);
     }
 }

@@ -21,4 +21,4 @@ pub use health::ProgramState;
 pub use object::{Object, provenance};
 pub use slots::SlotId;
 pub use tls::{Attached, GoClaim};
-pub use uprobe::{Links, Uprobes, are_multi_links};
+pub use uprobe::{Links, Uprobes, are_multi_links, may_attach_uprobes, may_open_events};

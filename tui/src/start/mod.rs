@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli::{Cli, Mode, Output, OutputArgs, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
 use crate::privileges;
+use crate::probe::may_attach_uprobes;
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
 use crate::tls::Depth;
 use crate::verdict::{Policy, StallAfter, Thresholds};
@@ -72,7 +73,7 @@ fn on_terminal() -> bool {
 }
 
 fn settings(thresholds: ThresholdArgs, max_connections: u32, selector: &Selector) -> Settings {
-    let no_uprobes = thresholds.tls != Depth::Records && !rights::may_attach_uprobes();
+    let no_uprobes = thresholds.tls != Depth::Records && !may_attach_uprobes();
     Settings {
         max_connections,
         stall_after: shortest(thresholds),

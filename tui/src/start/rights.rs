@@ -2,14 +2,17 @@
 
 use anyhow::{Context, Result, bail};
 
+use crate::kernel;
 use crate::privileges::{
-    Duty, drop_all_but, map_calls_need_capability, may_open_uprobes, needed, threads_beyond,
-    uprobes_need_admin,
+    Duty, drop_all_but, map_calls_need_capability, needed, threads_beyond, uprobes_need_admin,
 };
 use crate::probe::are_multi_links;
 use crate::reset::policy::Mode;
 use crate::run::Watcher;
 use crate::tls::Depth;
+
+/// The most careful answer for a kernel whose release is no number.
+const UNKNOWN_KERNEL: (u32, u32) = (0, 0);
 
 /// What is left to do after attaching.
 #[derive(Clone, Copy, Debug)]
@@ -25,19 +28,13 @@ struct Situation {
     other_namespaces: bool,
 }
 
-/// Whether the processes that are found can be probed with the rights that are held. `uprobe_multi` links need no more than the
-/// programs themselves.
-pub(super) fn may_attach_uprobes() -> bool {
-    are_multi_links() || may_open_uprobes()
-}
-
 /// Gives up every right that watching on does not need, and checks that no thread has kept one.
 ///
 /// # Errors
 /// The kernel refuses, or a thread holds more.
 pub(super) fn reduce(watcher: &Watcher, tls: Depth, reset: Mode) -> Result<()> {
     let situation = Situation {
-        kernel: kernel(&rustix::system::uname().release().to_string_lossy()),
+        kernel: kernel::version().unwrap_or(UNKNOWN_KERNEL),
         tls,
         uprobes_need_admin: !are_multi_links() && uprobes_need_admin()?,
         reset,
@@ -69,12 +66,6 @@ fn duties(situation: Situation) -> Vec<Duty> {
     duties.into_iter().filter_map(|(duty, is_there)| is_there.then_some(duty)).collect()
 }
 
-/// Major and minor number of a release such as `6.12.9-amd64`; 0.0, the most careful answer, for what is none.
-fn kernel(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|word| word.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,19 +92,12 @@ mod tests {
             (Situation { tls: Depth::Auto, ..LEAST }, &[CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN]),
             (Situation { tls: Depth::Auto, uprobes_need_admin: false, ..LEAST }, &[CAP_BPF, CAP_PERFMON]),
             (Situation { kernel: (5, 10), ..LEAST }, &[CAP_BPF]),
+            (Situation { kernel: UNKNOWN_KERNEL, ..LEAST }, &[CAP_BPF]),
             (Situation { more_cgroups: true, ..LEAST }, &[CAP_BPF, CAP_NET_ADMIN]),
             (Situation { other_namespaces: true, ..LEAST }, &[CAP_SYS_ADMIN]),
         ] {
             let expected = find.iter().chain(more).copied().collect();
             assert_eq!(needed(&duties(situation)), expected, "{situation:?}");
         }
-    }
-
-    #[test]
-    fn kernel_releases() {
-        assert_eq!(kernel("6.12.9+deb13-amd64"), (6, 12));
-        assert_eq!(kernel("5.10.0-rc1"), (5, 10));
-        assert_eq!(kernel("7"), (7, 0));
-        assert_eq!(kernel("?"), (0, 0));
     }
 }

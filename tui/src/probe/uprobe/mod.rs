@@ -15,8 +15,11 @@ use anyhow::{Context, Result};
 use aya::maps::{Map, MapData};
 use aya_obj::Object;
 
+use crate::kernel;
+
 pub use links::Links;
 pub(super) use syscall::Target;
+pub use syscall::may_open_events;
 
 /// Before Linux 6.10 a `uprobe_multi` link of a process ran for one thread of it only.
 const MULTI_SINCE: (u32, u32) = (6, 10);
@@ -163,32 +166,13 @@ impl Loader {
 /// True where uprobes are `uprobe_multi` links; else they are perf events, for which kernels want more rights.
 #[must_use]
 pub fn are_multi_links() -> bool {
-    kernel_version().is_some_and(|version| version >= MULTI_SINCE)
+    kernel::version().is_some_and(|version| version >= MULTI_SINCE)
         && std::env::var_os("H2WATCH_UPROBES").is_none_or(|kind| kind != "perf")
 }
 
-/// Major and minor version of the running kernel.
-fn kernel_version() -> Option<(u32, u32)> {
-    let name = rustix::system::uname();
-    version(name.release().to_str().ok()?)
-}
-
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version;
-
-    #[test]
-    fn releases_of_distributions_are_read() {
-        for (release, expected) in
-            [("6.18.44-fc-v595", (6, 18)), ("5.10.0-32-amd64", (5, 10)), ("7.3", (7, 3)), ("6.6-rc1", (6, 6))]
-        {
-            assert_eq!(version(release), Some(expected), "{release}");
-        }
-        assert_eq!(version("next"), None);
-    }
+/// Whether TLS libraries can be looked into with the rights of this thread. `uprobe_multi` links need no more than the
+/// programs themselves.
+#[must_use]
+pub fn may_attach_uprobes() -> bool {
+    are_multi_links() || may_open_events()
 }

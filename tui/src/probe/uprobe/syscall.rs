@@ -203,6 +203,18 @@ pub(super) fn multi_link(program: &OwnedFd, on_return: bool, target: &Target<'_>
 
 /// A link of Linux 5.15, over a perf event.
 pub(super) fn perf_link(program: &OwnedFd, on_return: bool, target: &Target<'_>) -> Result<OwnedFd> {
+    let event = open_event(on_return, target)?;
+    let link = PerfLink {
+        program_fd: fd_number(program),
+        event_fd: fd_number(&event),
+        attach_type: BPF_PERF_EVENT,
+        flags: 0,
+        cookie: target.cookie,
+    };
+    bpf(BPF_LINK_CREATE, &link).context("making a perf event link")
+}
+
+fn open_event(on_return: bool, target: &Target<'_>) -> Result<OwnedFd> {
     const SOURCE: &str = "/sys/bus/event_source/devices/uprobe";
     let number = |text: &str| text.trim().trim_start_matches("config:").parse::<u32>();
     let read = |file: &str| {
@@ -231,15 +243,18 @@ pub(super) fn perf_link(program: &OwnedFd, on_return: bool, target: &Target<'_>)
             PERF_FLAG_FD_CLOEXEC,
         )
     };
-    let event = owned(event).context("perf_event_open")?;
-    let link = PerfLink {
-        program_fd: fd_number(program),
-        event_fd: fd_number(&event),
-        attach_type: BPF_PERF_EVENT,
-        flags: 0,
-        cookie: target.cookie,
-    };
-    bpf(BPF_LINK_CREATE, &link).context("making a perf event link")
+    owned(event).context("perf_event_open")
+}
+
+/// Whether the kernel lets this thread attach uprobes as perf events. It is asked, with a file that does not exist: it looks at
+/// the rights first. Where it has no such events, attaching will say so.
+#[must_use]
+pub fn may_open_events() -> bool {
+    let nowhere = Target { pid: 0, file: Path::new("/proc/self/no-such-file"), offset: 0, cookie: 0 };
+    let opened = open_event(false, &nowhere);
+    debug_assert!(opened.is_err(), "there is no such file");
+    let error = opened.err().and_then(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
+    !matches!(error, Some(libc::EACCES | libc::EPERM))
 }
 
 /// Nanoseconds and runs of a program; both 0 unless the kernel measures programs.
