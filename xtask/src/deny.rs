@@ -12,7 +12,7 @@ use crate::{checkout, command, say, setup};
 const MANIFESTS: [&str; 2] = ["Cargo.toml", "probe-ebpf/Cargo.toml"];
 
 pub(crate) fn run() -> Result<()> {
-    let program = setup::cargo_deny()?;
+    let program = setup::CARGO_DENY.program()?;
     for manifest in MANIFESTS {
         let what = ["bans", "licenses", "sources"];
         command::quietly(deny(&program, manifest).args(what))

@@ -6,11 +6,10 @@
 mod bpf;
 mod clients;
 mod debian;
-mod deny;
 pub(crate) mod deploy;
-mod fuzz;
 mod go;
 mod python;
+mod tool;
 
 use std::time::Instant;
 
@@ -18,9 +17,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::say;
-pub(crate) use deny::cargo_deny;
-pub(crate) use fuzz::cargo_fuzz;
 pub(crate) use go::install as go;
+pub(crate) use tool::{CARGO_DENY, CARGO_FUZZ};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -55,8 +53,8 @@ impl Part {
         match self {
             Self::Clients => clients::set_up(),
             Self::Bpf => bpf::set_up(),
-            Self::Deny => deny::set_up(),
-            Self::Fuzz => fuzz::set_up(),
+            Self::Deny => CARGO_DENY.set_up(),
+            Self::Fuzz => CARGO_FUZZ.set_up(),
             Self::Vm => debian::install(&debian::VM),
             Self::Bench => debian::install(&debian::BENCH),
             Self::Deploy => deploy::set_up(),

@@ -15,7 +15,7 @@ const TARGET: &str = "walk";
 
 /// Fails when an input breaks an assertion of the target; libFuzzer says which, and where it has written it down.
 pub(super) fn run() -> Result<Counts> {
-    let program = setup::cargo_fuzz()?;
+    let program = setup::CARGO_FUZZ.program()?;
     let found = checkout::cache("fuzz").join(TARGET);
     std::fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
     let mut fuzz = Command::new(program);
