@@ -4,12 +4,12 @@
 use crate::support::cgroup::Cgroup;
 use crate::support::compare::number;
 use crate::support::far::Far;
-use crate::support::netns::{Cable, Namespace};
-use crate::support::programs::{self, Program, role};
+use crate::support::netns::Cable;
+use crate::support::programs::{self, Program};
+use crate::support::traffic::{busy, busy_between, patient};
 use crate::support::watch::{Watch, signal_process};
 use crate::support::{servers, take_turns};
 use rustix::process::Signal;
-use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -128,22 +128,6 @@ impl Played {
         let opened = number(&ended.summary()["totals"], "streams_opened");
         Self { opened, done: with("done"), refused: with("refused").len() }
     }
-}
-
-fn patient(address: SocketAddr, workers: u32, pause_ms: u32, path: &str) -> Vec<String> {
-    role("patient", &[address.to_string(), workers.to_string(), pause_ms.to_string(), path.to_owned()])
-}
-
-/// Four workers with ten requests a second each.
-fn busy(address: SocketAddr) -> Vec<String> {
-    patient(address, 4, 100, "/bytes/1000")
-}
-
-/// The same, with a namespace for each side.
-fn busy_between(client: &Namespace, server: &Namespace) -> Vec<String> {
-    let address = server.v4;
-    let listener = server.inside(move || TcpListener::bind((address, 0)).expect("a free port"));
-    [client.enter(), busy(servers::start_on(listener))].concat()
 }
 
 /// Now and then nothing passes for one second.

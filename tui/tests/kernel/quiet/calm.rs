@@ -3,13 +3,13 @@
 use super::report;
 use crate::support::cgroup::Cgroup;
 use crate::support::far::Far;
-use crate::support::netns::{Cable, Namespace};
-use crate::support::programs::{self, role};
+use crate::support::netns::Cable;
+use crate::support::programs;
+use crate::support::traffic::{busy, busy_between, patient};
 use crate::support::watch::{Ended, Watch, signal_process};
 use crate::support::{compare::number, servers, take_turns};
 use rustix::process::Signal;
 use serde_json::Value;
-use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -169,25 +169,8 @@ impl Stage {
     }
 }
 
-/// `workers` that request `path` over one connection, with a pause after each answer.
-fn patient(address: SocketAddr, workers: u32, pause_ms: u32, path: &str) -> Vec<String> {
-    role("patient", &[address.to_string(), workers.to_string(), pause_ms.to_string(), path.to_owned()])
-}
-
 fn requests(stage: &Stage, workers: u32, pause_ms: u32, path: &str) -> Played {
     stage.watch(&patient(servers::start(), workers, pause_ms, path), || {})
-}
-
-/// Four workers with ten requests a second each.
-fn busy(address: SocketAddr) -> Vec<String> {
-    patient(address, 4, 100, "/bytes/1000")
-}
-
-/// The same, of a server in another namespace.
-fn busy_between(client: &Namespace, server: &Namespace) -> Vec<String> {
-    let address = server.v4;
-    let listener = server.inside(move || TcpListener::bind((address, 0)).expect("a free port"));
-    [client.enter(), busy(servers::start_on(listener))].concat()
 }
 
 fn far_away(stage: &Stage) -> Played {

@@ -14,6 +14,7 @@ pub(crate) mod pulse;
 mod selftest;
 pub(crate) mod servers;
 pub(crate) mod tools;
+pub(crate) mod traffic;
 pub(crate) mod two_queues;
 pub(crate) mod watch;
 
