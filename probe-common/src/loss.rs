@@ -14,8 +14,8 @@ pub const UNASSOCIATED: u32 = 4;
 pub const TLS_OBJECTS_FULL: u32 = 5;
 /// Memory of the process could not be read at a TLS boundary.
 pub const UNREADABLE_MEMORY: u32 = 6;
-/// A segment came while another processor walked the same connection for long: its frames are missing, and its direction is
-/// inexact.
+/// A segment came, or something was read, while another processor walked the same connection for long: its frames are
+/// missing, and its direction is inexact.
 pub const CONTENDED_SEGMENT: u32 = 7;
 /// Number of counters; a power of two.
 pub const COUNT: u32 = 16;

@@ -5,6 +5,8 @@
 //! bytes plus what encryption adds did both for one connection: such a record is a vote. Plaintext that is seen before the
 //! first vote waits in the object as units, and is accounted when the socket is known.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use crate::http2::{Bounds, FrameHeader, HEADER_LEN, PREFACE_LEN, plausible};
 use crate::lane::{FRAMES, Lane, OPENING, SCANNING};
 
@@ -86,6 +88,8 @@ pub struct Object {
     pub received: Lane,
     pub sent_waiting: Waiting,
     pub received_waiting: Waiting,
+    /// Held while something is read, and while what was read before is accounted by who binds the object.
+    pub read_turn: u64,
 }
 
 /// A call of a TLS function in progress.
@@ -205,8 +209,10 @@ impl Object {
                 return false;
             }
         }
-        self.cookie = cookie;
+        // The slot first: a read that sees the new cookie with the old slot would take the binding for a stale one.
         self.slot = slot;
+        compiler_fence(Ordering::Release);
+        self.cookie = cookie;
         self.votes = 1;
         self.conflicts = 0;
         true

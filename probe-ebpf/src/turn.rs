@@ -30,13 +30,13 @@ const LOOKS: u32 = 2048;
 const ROUNDS: u32 = 3500;
 
 #[inline(always)]
-fn add(turn: *mut u64, n: i64) {
+pub fn add(turn: *mut u64, n: i64) {
     // SAFETY: the caller's pointer into a map value; the instruction is BPF_ATOMIC | BPF_ADD, in every kernel that has BPF.
     unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) turn, in(reg) n) };
 }
 
 #[inline(always)]
-fn try_once(turn: *mut u64) -> bool {
+pub fn try_once(turn: *mut u64) -> bool {
     add(turn, 1);
     // SAFETY: valid for reads.
     if unsafe { turn.read_volatile() } == 1 {

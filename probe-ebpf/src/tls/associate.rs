@@ -7,7 +7,7 @@ use probe_common::slot::{MATCHED_RECORDS, Slot};
 use probe_common::tls::{OTHER, ObjectKey};
 use probe_common::walk::SENT;
 
-use super::plain;
+use super::{early, plain};
 use crate::maps::{SLOTS, TLS_OBJECTS, TLS_TASKS};
 
 /// Matches the application records that began in the segment with the writes of the current task.
@@ -40,18 +40,19 @@ pub extern "C" fn match_record(index: u32, payload: u32) -> u32 {
     let Some(object) = TLS_OBJECTS.get_ptr_mut(&key) else { return 0 };
     let Some(slot) = SLOTS.get_ptr_mut(index) else { return 0 };
     // SAFETY: the slot that egress walks, and an object that the current task writes to.
-    let (object, connection) = unsafe { (&mut *object, &mut (*slot).connection) };
-    if object.state == OTHER {
+    let (writing, connection) = unsafe { (&mut *object, &mut (*slot).connection) };
+    if writing.state == OTHER {
         return 0;
     }
     connection.tls_votes += 1;
-    connection.tls_library = object.library;
-    if object.vote(connection.cookie, index) {
+    connection.tls_library = writing.library;
+    if writing.vote(connection.cookie, index) {
         // What the client wrote before its socket was known.
-        if object.sent_waiting.count != 0 {
+        if writing.sent_waiting.count != 0 {
             connection.sent_plain_used = 1;
         }
-        plain::account_waiting::<SENT>(object, index);
+        plain::account_waiting::<SENT>(writing, index);
+        early::account(object, index);
     }
     1
 }

@@ -8,7 +8,7 @@ use probe_common::event::GO_CONNECTION;
 use probe_common::tls::{HTTP2, Object, ObjectKey};
 use probe_common::walk::{RECEIVED, SENT};
 
-use super::{key, link_cookie, note_write, object_of, plain, read_user};
+use super::{early, key, link_cookie, note_write, object_of, plain, read_user};
 use crate::emit;
 use crate::maps::{CONNECTIONS, SLOTS, TLS_DESCRIPTORS};
 
@@ -69,9 +69,9 @@ fn follow_descriptor(key: &ObjectKey, object: *mut Object) {
         let _ = TLS_DESCRIPTORS.remove(key);
         // SAFETY: the value is copied at once.
         let Some(index) = unsafe { CONNECTIONS.get(&cookie) }.copied() else { return };
-        if SLOTS.get_ptr_mut(index).is_some() {
-            // SAFETY: the object of this call.
-            unsafe { (*object).vote(cookie, index) };
+        // SAFETY: the object of this call. What is sent is accounted by the walk that follows.
+        if SLOTS.get_ptr_mut(index).is_some() && unsafe { (*object).vote(cookie, index) } {
+            early::account(object, index);
         }
         return;
     }

@@ -1,9 +1,11 @@
 //! Plaintext at the boundary of a process's TLS library, and which socket it belongs to.
 //!
-//! `calls` are the uprobes of C libraries, `go` those of Go, `plain` walks what they find, `associate` is called by egress.
+//! `calls` are the uprobes of C libraries, `go` those of Go, `plain` walks what they find, `associate` is called by egress,
+//! `early` is what is read before the two have met.
 
 pub mod associate;
 mod calls;
+mod early;
 mod go;
 mod plain;
 

@@ -6,11 +6,12 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
 use probe_common::http2::Bounds;
 use probe_common::lane::{FRAMES, Source, Step};
-use probe_common::loss::{FRAME_BUDGET, UNASSOCIATED, UNREADABLE_MEMORY};
+use probe_common::loss::{CONTENDED_SEGMENT, FRAME_BUDGET, UNASSOCIATED, UNREADABLE_MEMORY};
 use probe_common::slot::Slot;
 use probe_common::tls::{Object, ObjectKey, Unit, WAITING};
 use probe_common::walk::{RECEIVED, SENT};
 
+use super::early;
 use crate::maps::{SLOTS, TLS_OBJECTS, lost};
 use crate::packet::bounds;
 use crate::segment::signal;
@@ -197,7 +198,31 @@ pub fn walk<const DIRECTION: u32>(key: &ObjectKey, object: *mut Object, buffer: 
     if !begun {
         return;
     }
-    // SAFETY: as above.
+    if DIRECTION == SENT {
+        walk_call::<SENT>(key, object, buffer, length);
+        return;
+    }
+    if !early::take(object) {
+        lost(CONTENDED_SEGMENT);
+        // SAFETY: the object of the current call; the lane of this direction has one writer.
+        unsafe { (*object).received.scan() };
+        return;
+    }
+    let bound = walk_call::<RECEIVED>(key, object, buffer, length);
+    early::release(object);
+    if !bound {
+        // Who bound it meanwhile found the turn taken.
+        // SAFETY: the object of the current call.
+        if let Some((index, _)) = bound_slot(unsafe { &mut *object }) {
+            early::account(object, index);
+        }
+    }
+}
+
+/// The walk of a call whose object is known to speak HTTP/2. True when it knew the socket.
+#[inline(always)]
+fn walk_call<const DIRECTION: u32>(key: &ObjectKey, object: *mut Object, buffer: u64, length: u32) -> bool {
+    // SAFETY: the object of the current call.
     let bound = bound_slot(unsafe { &mut *object });
     let slot = bound.map_or(NOWHERE, |(index, _)| index);
     // SAFETY: takes no argument.
@@ -212,18 +237,19 @@ pub fn walk<const DIRECTION: u32>(key: &ObjectKey, object: *mut Object, buffer: 
     unsafe { bpf_loop(LOOP_STEPS, on_step::<DIRECTION> as *mut c_void, (&raw mut walk).cast(), 0) };
     if walk.at < length {
         lost(FRAME_BUDGET);
+        // SAFETY: the lane of this direction has one writer.
+        unsafe { if DIRECTION == SENT { (*object).sent.scan() } else { (*object).received.scan() } };
     }
-    let Some((index, slot)) = bound else { return };
+    let Some((index, slot)) = bound else { return false };
     // SAFETY: the slot that the object is bound to; each direction writes its own field.
     let connection = unsafe { &mut (*slot).connection };
     if DIRECTION == SENT {
         connection.sent_plain_used = 1;
         signal(index, connection.cookie, slot, walk.signals);
     } else {
-        // While the alignment is searched, the peer is heard by its records.
-        // SAFETY: as above.
-        connection.received_plain_used = u32::from(unsafe { (*object).received.aligned() });
+        early::heard(object, slot);
     }
+    true
 }
 
 /// Accounts what was seen before the socket was known.
@@ -237,4 +263,19 @@ pub fn account_waiting<const DIRECTION: u32>(object: &mut Object, index: u32) {
         n += 1;
     }
     waiting.count = 0;
+    if waiting.lost != 0 {
+        waiting.lost = 0;
+        miss::<DIRECTION>(index);
+    }
+}
+
+/// Frames of a direction are missing.
+#[inline(always)]
+fn miss<const DIRECTION: u32>(index: u32) {
+    let Some(slot) = SLOTS.get_ptr_mut(index) else { return };
+    // SAFETY: the slot that the object is bound to; each direction writes its own fields.
+    let connection = unsafe { &mut (*slot).connection };
+    let direction = if DIRECTION == SENT { &mut connection.sent } else { &mut connection.received };
+    // SAFETY: takes no argument.
+    direction.mark_missed(connection.highest_stream, unsafe { bpf_ktime_get_ns() });
 }

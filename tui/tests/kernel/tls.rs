@@ -3,6 +3,7 @@
 
 mod clients;
 mod compare;
+mod early;
 mod exact;
 mod many;
 mod marks;

@@ -1,6 +1,7 @@
 // A server that writes down the plaintext of every connection, both ways, under the client's port: what h2watch says of a
 // socket is compared with what its peer saw. `server FOLDER OPTION..` says SERVING ADDRESS. Options: `v6`, `h2c` (no TLS),
-// `tls12`, `chacha` (TLS 1.2 with ChaCha20-Poly1305), `1.1` (only HTTP/1.1), `no-alpn`.
+// `tls12`, `chacha` (TLS 1.2 with ChaCha20-Poly1305), `1.1` (only HTTP/1.1), `no-alpn`, `curt` (SETTINGS right behind the
+// handshake, and then nothing; nothing is written down).
 //
 // FOLDER/PORT.sent and PORT.received are the bytes, PORT.done is there when the connection is over.
 package main
@@ -13,6 +14,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -37,6 +39,9 @@ func main() {
 	if !options["h2c"] {
 		listener = tls.NewListener(listener, config(options))
 	}
+	if options["curt"] {
+		serveCurtly(listener)
+	}
 	// The plaintext is served: then net/http needs to know nothing of TLS, and its HTTP/2 takes any cipher.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -47,6 +52,18 @@ func main() {
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: 1000},
 	}
 	check(server.Serve(recorder{listener, os.Args[1]}))
+}
+
+func serveCurtly(listener net.Listener) {
+	for {
+		client, err := listener.Accept()
+		check(err)
+		go func() {
+			// An empty SETTINGS frame.
+			client.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0})
+			io.Copy(io.Discard, client)
+		}()
+	}
 }
 
 func check(err error) {
