@@ -119,7 +119,9 @@ pub struct Connection {
     pub tls_library: u32,
     /// No forgotten stream is above this one.
     pub highest_forgotten: u32,
-    /// TLS: votes for the object that the connection's plaintext comes from (`tls`).
+    /// TLS: the object that the connection's plaintext comes from (`tls::ObjectKey::name`), and how many more votes there were
+    /// for it than for others, up to `tls::CERTAIN`.
+    pub tls_object: u64,
     pub tls_votes: u32,
     /// TLS: stream offsets up to which the first record of each direction reaches; 0 while unknown.
     pub sent_hello_end: u32,

@@ -4,11 +4,16 @@
 //! Nothing in a TLS library's memory is read to find the socket. A task that encrypts n bytes and then sends a record of n
 //! bytes plus what encryption adds did both for one connection: such a record is a vote. Plaintext that is seen before the
 //! first vote waits in the object as units, and is accounted when the socket is known.
+//!
+//! A vote can be wrong: the kernel sends what is queued on other connections, too, when a task is about to send (an
+//! acknowledgement that is processed just then makes room). So the object and the connection both keep a majority, and a
+//! binding takes both of them. Records of full length say nothing, because every upload has them.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::http2::{Bounds, FrameHeader, HEADER_LEN, PREFACE_LEN, plausible};
 use crate::lane::{FRAMES, Lane, OPENING, SCANNING};
+use crate::slot::Connection;
 
 /// Bytes that encryption adds: TLS 1.3 (content type, tag), TLS 1.2 AES-GCM (nonce, tag), TLS 1.2 ChaCha20-Poly1305 (tag).
 const OVERHEADS: [u32; 3] = [17, 24, 16];
@@ -24,7 +29,7 @@ const FRESH_NS: u64 = 2_000_000;
 pub const WAITING: usize = 24;
 /// Writes that begin with something else than a frame header until an object is taken for something else than HTTP/2.
 const MAX_MISSES: u32 = 16;
-/// Votes after which a connection no longer asks for more.
+/// A majority of so many votes needs no more.
 pub const CERTAIN: u32 = 16;
 
 /// `Object::state`: nothing was recognised yet.
@@ -48,6 +53,15 @@ pub struct ObjectKey {
     pub address: u64,
     pub tgid: u32,
     pub pad: u32,
+}
+
+impl ObjectKey {
+    /// Key as a number. Addresses have their highest 16 bits all alike: there is room for the process.
+    #[inline(always)]
+    #[must_use]
+    pub fn name(&self) -> u64 {
+        self.address.rotate_left(16) ^ u64::from(self.tgid)
+    }
 }
 
 /// A unit of plaintext that waits: arguments of a tally, with its time.
@@ -79,11 +93,11 @@ pub struct Object {
     pub cookie: u64,
     pub slot: u32,
     pub state: u32,
+    /// How many more votes there were for it than against it, up to `CERTAIN`.
     pub votes: u32,
-    /// Votes for another socket since the last vote for this one was in the majority.
-    pub conflicts: u32,
     pub misses: u32,
     pub library: u32,
+    pub pad: u32,
     pub sent: Lane,
     pub received: Lane,
     pub sent_waiting: Waiting,
@@ -128,15 +142,14 @@ const _: () = assert!(size_of::<Unit>() == 32);
 const _: () = assert!(size_of::<Task>() == 32 + 24 * RECENT);
 const _: () = assert!(size_of::<Object>().is_multiple_of(8));
 
-/// True when a record with `payload` bytes may hold `length` bytes of plaintext, or the first part of more.
+/// True when a record with `payload` bytes may hold `length` bytes of plaintext, and not as many as any record may have.
 #[inline(always)]
 #[must_use]
 pub fn record_fits(length: u32, payload: u32) -> bool {
-    if length == 0 {
+    if length == 0 || length >= MAX_PLAINTEXT {
         return false;
     }
-    let n = if length > MAX_PLAINTEXT { MAX_PLAINTEXT } else { length };
-    let added = payload.wrapping_sub(n);
+    let added = payload.wrapping_sub(length);
     added == OVERHEADS[0] || added == OVERHEADS[1] || added == OVERHEADS[2]
 }
 
@@ -183,10 +196,7 @@ impl Task {
         let mut i = 0;
         while i < RECENT {
             let candidate = &mut self.recent[i];
-            if candidate.object == object
-                && candidate.length <= MAX_PLAINTEXT
-                && record_fits(candidate.length, payload)
-            {
+            if candidate.object == object && record_fits(candidate.length, payload) {
                 candidate.length = 0;
                 return;
             }
@@ -195,26 +205,40 @@ impl Task {
     }
 }
 
+#[inline(always)]
+fn more(votes: u32) -> u32 {
+    if votes < CERTAIN { votes + 1 } else { CERTAIN }
+}
+
 impl Object {
-    /// Counts a vote for the socket `cookie` in `slot`. Returns true when the object now belongs to it and did not before.
+    /// Counts a vote for the connection in `slot` by the object of this `name`. Returns true when the object now belongs to
+    /// it and did not before.
     #[inline(always)]
-    pub fn vote(&mut self, cookie: u64, slot: u32) -> bool {
-        if self.cookie == cookie {
-            self.votes = self.votes.saturating_add(1);
+    pub fn vote(&mut self, name: u64, connection: &mut Connection, slot: u32) -> bool {
+        if connection.tls_object == name {
+            connection.tls_votes = more(connection.tls_votes);
+        } else if connection.tls_votes == 0 {
+            connection.tls_object = name;
+            connection.tls_votes = 1;
+        } else {
+            connection.tls_votes -= 1;
+        }
+        if self.cookie == connection.cookie {
+            self.votes = more(self.votes);
             return false;
         }
-        if self.cookie != 0 {
-            self.conflicts += 1;
-            if self.conflicts <= self.votes {
-                return false;
-            }
+        if self.cookie != 0 && self.votes != 0 {
+            self.votes -= 1;
+            return false;
+        }
+        if connection.tls_object != name {
+            return false;
         }
         // The slot first: a read that sees the new cookie with the old slot would take the binding for a stale one.
         self.slot = slot;
         compiler_fence(Ordering::Release);
-        self.cookie = cookie;
+        self.cookie = connection.cookie;
         self.votes = 1;
-        self.conflicts = 0;
         true
     }
 
@@ -281,7 +305,6 @@ impl Object {
         if self.state != UNDECIDED {
             self.cookie = 0;
             self.votes = 0;
-            self.conflicts = 0;
             self.received = Lane::default();
             self.sent_waiting.count = 0;
             self.received_waiting.count = 0;
@@ -314,8 +337,11 @@ mod tests {
     #[test]
     fn records_fit_their_plaintext_under_the_three_ciphers() {
         for added in OVERHEADS {
-            assert!(record_fits(100, 100 + added));
-            assert!(record_fits(1 << 20, MAX_PLAINTEXT + added));
+            assert!(
+                record_fits(100, 100 + added) && record_fits(MAX_PLAINTEXT - 1, MAX_PLAINTEXT - 1 + added)
+            );
+            assert!(!record_fits(MAX_PLAINTEXT, MAX_PLAINTEXT + added), "every upload has such records");
+            assert!(!record_fits(1 << 20, MAX_PLAINTEXT + added));
         }
         assert!(!record_fits(100, 100) && !record_fits(100, 118) && !record_fits(0, 17));
     }
@@ -349,15 +375,48 @@ mod tests {
         assert_eq!(task.writer_of(67, 2000 + FRESH_NS).unwrap().object, 0xb);
     }
 
+    fn connection(cookie: u64) -> Connection {
+        Connection { cookie, ..Connection::default() }
+    }
+
     #[test]
     fn an_object_is_bound_by_its_first_vote_and_bound_anew_by_a_majority() {
-        let mut object = Object::default();
-        assert!(object.vote(7, 1));
-        assert!(!object.vote(7, 1));
-        assert!(!object.vote(9, 2) && !object.vote(9, 2));
+        let (mut object, mut seven, mut nine) = (Object::default(), connection(7), connection(9));
+        assert!(object.vote(0xa, &mut seven, 1));
+        assert!(!object.vote(0xa, &mut seven, 1));
+        assert!(!object.vote(0xa, &mut nine, 2) && !object.vote(0xa, &mut nine, 2));
         assert_eq!((object.cookie, object.slot), (7, 1));
-        assert!(object.vote(9, 2));
+        assert!(object.vote(0xa, &mut nine, 2));
         assert_eq!((object.cookie, object.slot, object.votes), (9, 2, 1));
+    }
+
+    #[test]
+    fn wrong_votes_now_and_then_change_no_binding_however_many_they_are() {
+        let (mut a, mut seven) = (Object::default(), connection(7));
+        let (mut b, mut nine) = (Object::default(), connection(9));
+        assert!(a.vote(0xa, &mut seven, 1) && b.vote(0xb, &mut nine, 2));
+        for _ in 0..100 {
+            assert!(!a.vote(0xa, &mut seven, 1) && !b.vote(0xb, &mut nine, 2));
+            assert!(!a.vote(0xa, &mut nine, 2));
+        }
+        assert_eq!((a.cookie, b.cookie, nine.tls_object), (7, 9, 0xb));
+    }
+
+    #[test]
+    fn a_connection_of_another_object_is_not_taken_by_a_new_one() {
+        let (mut a, mut b, mut seven) = (Object::default(), Object::default(), connection(7));
+        assert!(a.vote(0xa, &mut seven, 1) && !a.vote(0xa, &mut seven, 1));
+        assert!(!b.vote(0xb, &mut seven, 1));
+        assert_eq!((b.cookie, seven.tls_object, seven.tls_votes), (0, 0xa, 1));
+        let mut nine = connection(9);
+        assert!(b.vote(0xb, &mut nine, 2));
+    }
+
+    #[test]
+    fn forked_processes_and_their_neighbours_have_names_of_their_own() {
+        let key = |address, tgid| ObjectKey { address, tgid, pad: 0 };
+        let names = [key(0x7f00_1230, 77), key(0x7f00_1230, 78), key(0x7f00_1240, 77)].map(|key| key.name());
+        assert!(names[0] != names[1] && names[0] != names[2] && names[1] != names[2]);
     }
 
     #[test]
@@ -399,7 +458,7 @@ mod tests {
         let mut object = Object::default();
         assert!(object.begin_write(&head(b"PRI * HTTP/2.0\r\n"), 24));
         object.sent.left = 0;
-        object.vote(7, 1);
+        object.vote(0xa, &mut connection(7), 1);
         assert!(object.begin_write(&head(b"PRI * HTTP/2.0\r\n"), 24));
         assert_eq!((object.cookie, object.votes, object.state), (0, 0, HTTP2));
     }

@@ -44,9 +44,8 @@ pub extern "C" fn match_record(index: u32, payload: u32) -> u32 {
     if writing.state == OTHER {
         return 0;
     }
-    connection.tls_votes += 1;
-    connection.tls_library = writing.library;
-    if writing.vote(connection.cookie, index) {
+    if writing.vote(key.name(), connection, index) {
+        connection.tls_library = writing.library;
         // What the client wrote before its socket was known.
         if writing.sent_waiting.count != 0 {
             connection.sent_plain_used = 1;

@@ -69,8 +69,12 @@ fn follow_descriptor(key: &ObjectKey, object: *mut Object) {
         let _ = TLS_DESCRIPTORS.remove(key);
         // SAFETY: the value is copied at once.
         let Some(index) = unsafe { CONNECTIONS.get(&cookie) }.copied() else { return };
-        // SAFETY: the object of this call. What is sent is accounted by the walk that follows.
-        if SLOTS.get_ptr_mut(index).is_some() && unsafe { (*object).vote(cookie, index) } {
+        let Some(slot) = SLOTS.get_ptr_mut(index) else { return };
+        // SAFETY: the object of this call, and the slot of its socket.
+        let (writing, connection) = unsafe { (&mut *object, &mut (*slot).connection) };
+        if connection.cookie == cookie && writing.vote(key.name(), connection, index) {
+            connection.tls_library = writing.library;
+            // What is sent is accounted by the walk that follows.
             early::account(object, index);
         }
         return;

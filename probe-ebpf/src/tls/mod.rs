@@ -16,7 +16,7 @@ use aya_ebpf::programs::ProbeContext;
 use probe_common::loss::TLS_OBJECTS_FULL;
 use probe_common::tls::{CERTAIN, Object, ObjectKey, Task, Written};
 
-use crate::maps::{TLS_BLANK, TLS_OBJECTS, TLS_TASKS, lost};
+use crate::maps::{SLOTS, TLS_BLANK, TLS_OBJECTS, TLS_TASKS, lost};
 
 /// Reads a value of the process's memory.
 #[inline(always)]
@@ -64,11 +64,25 @@ fn object_of(ctx: &ProbeContext, key: &ObjectKey) -> Option<*mut Object> {
     Some(object)
 }
 
-/// Remembers that this task writes `length` bytes to the object, unless its socket is certain.
+/// True when the object and its connection both need no more votes.
+#[inline(always)]
+fn settled(object: *mut Object) -> bool {
+    // SAFETY: the object of the current call.
+    let (cookie, votes, slot) = unsafe { ((*object).cookie, (*object).votes, (*object).slot) };
+    if cookie == 0 || votes < CERTAIN {
+        return false;
+    }
+    let Some(slot) = SLOTS.get_ptr_mut(slot) else { return false };
+    // SAFETY: reads of a slot.
+    unsafe { (*slot).connection.cookie == cookie && (*slot).connection.tls_votes >= CERTAIN }
+}
+
+/// Remembers that this task writes `length` bytes to the object, unless the object's socket is certain.
 #[inline(always)]
 fn note_write(object: *mut Object, address: u64, length: u32) {
-    // SAFETY: the object of the current call.
-    if unsafe { (*object).cookie != 0 && (*object).votes >= CERTAIN } {
+    if settled(object) {
+        // Go's writes have no end: the one before, to another object, is over now.
+        end_write();
         return;
     }
     // SAFETY: take no argument.

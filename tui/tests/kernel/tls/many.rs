@@ -52,6 +52,8 @@ fn short_connections_with_reused_objects_are_bound_right() {
 fn uploads_of_many_connections_are_bound_right() {
     let _turn = take_turns();
     judge(&run(&UPLOAD_HTTPX, &[], "frames", 20, 0).0, 20);
+    // Its threads send what is queued on each other's connections.
+    judge(&run(&UPLOAD_GO, &[], "frames", 100, 0).0, 100);
 }
 
 fn judge(outcome: &Outcome, connections: usize) {
