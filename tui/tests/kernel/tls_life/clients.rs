@@ -15,6 +15,8 @@ use crate::support::watch::text;
 
 /// Time between two streams of a client.
 pub(super) const INTERVAL_MS: &str = "10";
+/// A day, for a client that must be told when to give a stream up.
+const NEVER_MS: &str = "86400000";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -26,10 +28,11 @@ pub(super) enum Kind {
     OldGo,
     Go,
     Java,
+    Rustls,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Curl,
         Self::PythonOpenSsl,
         Self::Httpx,
@@ -38,6 +41,7 @@ impl Kind {
         Self::OldGo,
         Self::Go,
         Self::Java,
+        Self::Rustls,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -50,12 +54,18 @@ impl Kind {
             Self::OldGo => "Go 1.21",
             Self::Go => "Go 1.27",
             Self::Java => "Java HttpClient",
+            Self::Rustls => "rustls, stripped",
         }
+    }
+
+    /// Nothing in it can be probed: no stream is counted.
+    pub(super) fn is_seen_as_records(self) -> bool {
+        matches!(self, Self::Java | Self::Rustls)
     }
 
     /// The view that `--tls frames` gives.
     pub(super) fn view(self) -> &'static str {
-        if self == Self::Java { "records" } else { "frames" }
+        if self.is_seen_as_records() { "records" } else { "frames" }
     }
 
     /// The command line of a client of the server at `address`.
@@ -78,6 +88,11 @@ impl Kind {
                 [&program.to_string_lossy(), "steady", &url, INTERVAL_MS].map(str::to_owned).to_vec()
             }
             Self::Java => installed("java", &[&source("Steady.java"), &url, INTERVAL_MS]),
+            Self::Rustls => {
+                let program = tools::rustls_client();
+                let words = ["calls", &address.to_string(), INTERVAL_MS, NEVER_MS];
+                [&[&*program.to_string_lossy()], &words[..]].concat().into_iter().map(str::to_owned).collect()
+            }
         }
     }
 }

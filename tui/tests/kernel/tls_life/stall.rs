@@ -95,8 +95,9 @@ impl Pair {
         watch.wait_after(next, SOON, "recover", self.is("recover"));
         let connection = &stall.content["connection"];
         assert_eq!(connection["view"], self.kind.view(), "{connection}");
-        assert_eq!(connection["streams_opened"].is_null(), self.kind == Kind::Java, "{connection}");
-        let waiting = if self.kind == Kind::Java { "records_unanswered" } else { "streams_unanswered" };
+        assert_eq!(connection["streams_opened"].is_null(), self.kind.is_seen_as_records(), "{connection}");
+        let waiting =
+            if self.kind.is_seen_as_records() { "records_unanswered" } else { "streams_unanswered" };
         assert!(number(connection, waiting) >= if self.kind == Kind::Curl { 1 } else { 2 }, "{connection}");
         let threshold_ms = STALL_AFTER.as_secs_f64() * 1e3;
         let since_fault = (stall.at_ns - broken_ns) as f64 / 1e6 - threshold_ms;
