@@ -18,6 +18,8 @@ use crate::tls::{Coverage, Depth};
 
 /// Processes that connect in a storm are looked at this often at most.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Why a connection is not listed whose handshake nobody saw.
+const UNTOLD: &str = "opened before, whose records do not tell whether it is HTTP/2";
 
 /// Coverage of all processes.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ struct Handshake {
     /// What was found out, and whether it is final.
     facts: TlsFacts,
     decided: bool,
+    /// Whose it is, while it cannot be told to be HTTP/2 and nothing that is still to come will tell it.
+    untold_of: Option<u32>,
 }
 
 /// Tells one set of mapped files from another, and one process from a later one of the same number.
@@ -132,11 +136,23 @@ impl Coverages {
                 comm: process::comm(pid).unwrap_or_default(),
                 library: known.coverage.library,
                 view: known.coverage.view,
-                reason: known.coverage.reason.clone(),
+                reason: self.reason(pid, &known.coverage),
             })
             .collect();
         all.sort_by_key(|process| process.pid);
         all
+    }
+
+    /// With the connections that are passed over, because silence about them would look like health.
+    fn reason(&self, pid: u32, coverage: &Coverage) -> String {
+        let reason = &coverage.reason;
+        let untold = self.handshakes.values().filter(|handshake| handshake.untold_of == Some(pid)).count();
+        match (coverage.view, untold) {
+            // What is probed is told by its next write.
+            (View::Frames | View::Streams, _) | (_, 0) => reason.clone(),
+            (View::Records, 1) => format!("{reason}; not listed: 1 TLS connection {UNTOLD}"),
+            (View::Records, n) => format!("{reason}; not listed: {n} TLS connections {UNTOLD}"),
+        }
     }
 
     /// A piece of a handshake.
@@ -165,6 +181,8 @@ impl Coverages {
         let handshake = self.handshakes.entry(reading.id).or_default();
         if !handshake.decided {
             handshake.learn(probe, slot, reading);
+            let untold = reading.seeded && !handshake.decided && handshake.facts.alpn_offered.is_empty();
+            handshake.untold_of = untold.then_some(reading.owner.pid);
         }
         reading.tls = Some(handshake.facts.clone());
     }

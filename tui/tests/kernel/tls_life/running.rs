@@ -1,4 +1,5 @@
-//! `--pid` on clients that run and are connected already: bound to their sockets and in sync within two seconds of traffic.
+//! `--pid` on clients that run and are connected already: bound to their sockets and in sync within two seconds of traffic. What
+//! cannot be probed is not known to be HTTP/2 then, and that is told.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -112,4 +113,29 @@ fn a_running_gnutls_client() {
 #[test]
 fn a_running_go_client() {
     assert_bound_soon(&[Kind::OldGo, Kind::Go]);
+}
+
+/// Nothing of a connection tells its protocol later than the handshake, so it is not listed; silent it is not.
+#[test]
+fn a_running_client_that_is_seen_as_records() {
+    let _turn = take_turns();
+    for kind in [Kind::Java, Kind::Rustls] {
+        let (server, cgroup) = (Server::start(), Cgroup::new("tls-running"));
+        let client = start_in(&cgroup, &kind.words(server.address));
+        wait_until(SOON, "the client is busy", || {
+            (server.counts().values().max().is_some_and(|&n| n > 20)).then_some(())
+        });
+        let pid = client.pid().to_string();
+        let watch = Watch::start(&["--interval", "100ms", "--pid", &pid]);
+        let told = watch.wait_for(IN_SYNC_WITHIN, "process with a connection that is not listed", |line| {
+            let reason = line["process"]["reason"].as_str().unwrap_or_default();
+            line["type"] == "process" && reason.contains("; not listed: 1 TLS connection ")
+        });
+        println!("{}: {}", kind.name(), told.content["process"]["reason"]);
+        assert_eq!(told.content["process"]["view"], "records", "{:?}", told.content);
+        assert!(connections_to(&watch.fresh_snapshot(), server.address).is_empty());
+        drop(client);
+        let ended = watch.end(SOON);
+        assert!(ended.of("open").is_empty(), "{}: {:?}", kind.name(), ended.of("open"));
+    }
 }
