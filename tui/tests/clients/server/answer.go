@@ -9,8 +9,13 @@ import (
 )
 
 // What is answered is in the path: /bytes/N is N bytes; /headers is an answer without its body, which never comes; /hang is
-// none at all; /port is a line with the client's port; /echo is what was sent, with its header X-Mark.
+// none at all; /port is a line with the client's port; /echo is what was sent, with its header X-Mark; /stream is the same, piece
+// by piece while it comes.
 func answer(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/stream" {
+		stream(w, r)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
@@ -37,5 +42,18 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		w.Write(body)
 	default:
 		http.NotFound(w, r)
+	}
+}
+
+func stream(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Mark", r.Header.Get("X-Mark"))
+	piece := make([]byte, 4096)
+	for {
+		n, err := r.Body.Read(piece)
+		w.Write(piece[:n])
+		// The client ends when it is killed.
+		if http.NewResponseController(w).Flush() != nil || err != nil {
+			return
+		}
 	}
 }
