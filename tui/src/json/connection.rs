@@ -32,7 +32,7 @@ impl<'a> Connection<'a> {
         let reading = &connection.reading;
         let as_of_ns = reading.closed_ns.unwrap_or(now_ns);
         Self {
-            identity: Identity::new(reading),
+            identity: Identity::new(connection),
             judgement: Judgement::new(connection, as_of_ns),
             counters: Counters::new(connection),
             times: Times::new(connection, as_of_ns),
@@ -64,10 +64,12 @@ struct Identity<'a> {
     state: &'static str,
     seeded: bool,
     approximate: bool,
+    joined_late: bool,
 }
 
 impl<'a> Identity<'a> {
-    fn new(reading: &'a Reading) -> Self {
+    fn new(connection: &'a snapshot::Connection) -> Self {
+        let reading = &connection.reading;
         let owner = &reading.owner;
         let tls: Option<&TlsFacts> = reading.tls.as_ref();
         Self {
@@ -90,6 +92,7 @@ impl<'a> Identity<'a> {
             state: if reading.closed_ns.is_some() { "closed" } else { "open" },
             seeded: reading.seeded,
             approximate: reading.streams.approximate,
+            joined_late: connection.joined_late,
         }
     }
 }

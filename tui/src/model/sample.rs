@@ -274,6 +274,15 @@ pub struct Reading {
     pub tcp: Option<TcpFacts>,
 }
 
+impl Reading {
+    /// What the client sent first was not seen: it is SETTINGS (RFC 9113, section 3.4). It may still come later: gRPC announces
+    /// windows while it runs.
+    #[must_use]
+    pub fn lacks_its_beginning(&self) -> bool {
+        self.seeded || (self.streams.opened > 0 && self.sent.settings.is_none())
+    }
+}
+
 /// What the probe could not keep, in total since the start. Each one is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {

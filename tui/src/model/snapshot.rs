@@ -25,6 +25,9 @@ pub struct Snapshot {
 pub struct Connection {
     pub reading: Reading,
     pub verdict: Verdict,
+    /// Its beginning was not seen, so that counts of streams and frames begin later than it does: it was open before h2watch, or
+    /// before its TLS library was probed.
+    pub joined_late: bool,
     /// Since when the verdict has been `stalled`; `None` when it is not.
     pub stalled_since_ns: Option<Nanos>,
     /// Streams opened while stalled, in total over all stalls of this connection.

@@ -1,8 +1,8 @@
 //! Readings for tests: a connection on a stage, whose client and peer do what the test says. Times are in milliseconds.
 
 use super::sample::{
-    Frames, Losses, Nanos, Owner, Reading, Records, Sample, Streams, TcpFacts, TlsFacts, Traffic, Transport,
-    View,
+    Frames, Losses, Nanos, Owner, Reading, Records, Sample, Settings, Streams, TcpFacts, TlsFacts, Traffic,
+    Transport, View,
 };
 use super::snapshot::Connection;
 use crate::verdict::Verdict;
@@ -22,7 +22,15 @@ impl Staged {
     #[must_use]
     pub fn h2c(id: u64, now_ms: u64) -> Self {
         let frames = Frames { settings: 1, ..Frames::default() };
-        let traffic = Traffic { frames: Some(frames), bytes: 100, segments: 2, ..Traffic::default() };
+        let settings =
+            Settings { initial_window_size: 65_535, max_frame_size: 16_384, max_concurrent_streams: None };
+        let traffic = Traffic {
+            frames: Some(frames),
+            settings: Some(settings),
+            bytes: 100,
+            segments: 2,
+            ..Traffic::default()
+        };
         let reading = Reading {
             id,
             owner: Owner { pid: 100, comm: "client".to_owned(), ..Owner::default() },
@@ -196,6 +204,7 @@ impl Staged {
         Connection {
             reading: self.reading.clone(),
             verdict,
+            joined_late: false,
             stalled_since_ns: None,
             damage: 0,
             stalls: 0,

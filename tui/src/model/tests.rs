@@ -266,3 +266,25 @@ fn records_that_are_sent_are_counted_where_nothing_more_is_seen() {
     let after = model.observe(&sample(250, &[&records, &frames])).0.totals;
     assert_eq!((after.records_asked - before.records_asked, after.streams_opened), (3, 2));
 }
+
+#[test]
+fn a_connection_whose_settings_were_not_seen_was_joined_late_for_good() {
+    let mut model = fixed();
+    let mut late = |c: &Staged| model.observe(&c.sample()).0.connections[0].joined_late;
+    let mut c = Staged::h2c(1, 0);
+    let settings = c.reading.sent.settings.take();
+    assert!(!late(&c), "nothing was counted");
+    c.wait(100).open(1);
+    assert!(late(&c));
+    c.wait(100).reading.sent.settings = settings;
+    assert!(late(&c), "these are later ones");
+    let mut whole = Staged::h2c(2, 1_000);
+    whole.open(1);
+    assert!(!late(&whole));
+    let mut seeded = Staged::h2c(3, 1_000);
+    seeded.reading.seeded = true;
+    assert!(late(&seeded));
+    let mut records = Staged::records(4, 1_000);
+    (records.reading.unanswered_records, records.reading.sent.settings) = (9, None);
+    assert!(!late(&records), "no stream is counted");
+}

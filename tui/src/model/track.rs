@@ -55,6 +55,7 @@ pub struct Track {
     answers: Silence,
     unread: Option<Unread>,
     used_up: Option<UsedUp>,
+    joined_late: bool,
     standing: Standing,
     /// Number of the sample that this is as of.
     pub seen: u64,
@@ -78,6 +79,7 @@ impl Track {
             answers: Silence::default(),
             unread: None,
             used_up: None,
+            joined_late: false,
             standing: Standing::default(),
             seen: 0,
             observed_ns: 0,
@@ -111,7 +113,9 @@ impl Track {
         let first = self.seen == 0;
         self.follow_silences(reading, now_ns, normal, first);
         self.unread = unread::follow(self.unread, reading, now_ns);
-        self.used_up = window::follow(self.used_up, reading, now_ns);
+        self.joined_late |= reading.lacks_its_beginning();
+        // Windows can only be added up from the beginning.
+        self.used_up = if self.joined_late { None } else { window::follow(self.used_up, reading, now_ns) };
         self.refresh(reading);
         let turn = self.judge(now_ns, normal, policy);
         if was_stalled && (closed_unheard || self.verdict.state == State::Stalled) {
@@ -264,6 +268,7 @@ impl Track {
         Connection {
             reading: self.reading.clone(),
             verdict: self.verdict.clone(),
+            joined_late: self.joined_late,
             stalled_since_ns: self.standing.stalled_since_ns(),
             damage: self.damage,
             stalls: self.stalls,

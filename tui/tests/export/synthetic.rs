@@ -42,6 +42,7 @@ pub(crate) fn connection(id: u64, comm: &str, destination: u32) -> Connection {
     Connection {
         reading,
         verdict: Verdict { state: State::Healthy, ..Verdict::default() },
+        joined_late: false,
         stalled_since_ns: None,
         damage: 0,
         stalls: 0,

@@ -58,6 +58,7 @@ pub(crate) fn healthy(id: u64, pid: u32, comm: &str, remote: &str) -> Connection
     Connection {
         reading,
         verdict: Verdict { state: State::Healthy, evidence, ..Verdict::default() },
+        joined_late: false,
         stalled_since_ns: None,
         damage: 0,
         stalls: 0,

@@ -20,7 +20,7 @@ pub(super) fn lines(snapshot: &Snapshot, ui: &UiState, id: Cookie, width: usize)
     let words = |(label, text): (&str, String)| fact(&ui.theme, label, &text, Style::new(), width);
     lines.extend(facts::live(connection, snapshot.now_ns).into_iter().flat_map(words));
     lines.extend(frames::lines(&connection.reading, &ui.theme, width));
-    lines.extend(facts::identity(&connection.reading, snapshot).into_iter().flat_map(words));
+    lines.extend(facts::identity(connection, snapshot).into_iter().flat_map(words));
     lines
 }
 

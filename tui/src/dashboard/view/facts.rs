@@ -21,18 +21,19 @@ pub(super) fn live(connection: &Connection, now_ns: Nanos) -> Vec<Fact> {
         ("ping", ping(reading, now_ns)),
     ];
     facts.extend(goaways(reading, now_ns));
-    facts.extend(flow(reading, now_ns));
+    facts.extend(flow(connection, now_ns));
     facts.push(("traffic", traffic(connection)));
     facts
 }
 
 /// Who and what it is, and how much of it is seen.
-pub(super) fn identity(reading: &Reading, snapshot: &Snapshot) -> Vec<Fact> {
+pub(super) fn identity(connection: &Connection, snapshot: &Snapshot) -> Vec<Fact> {
+    let reading = &connection.reading;
     let mut facts = vec![("socket", socket(reading, snapshot.now_ns)), ("process", owner(reading))];
     facts.extend(tls(reading));
     facts.extend(settings(reading));
     facts.push(("coverage", coverage(reading, snapshot)));
-    facts.push(("in sync", sync(reading)));
+    facts.push(("in sync", sync(connection)));
     facts
 }
 
@@ -128,14 +129,15 @@ fn goaways(reading: &Reading, now_ns: Nanos) -> Vec<Fact> {
 }
 
 /// What is left of the window can only be added up from the connection's first byte on.
-fn flow(reading: &Reading, now_ns: Nanos) -> Option<Fact> {
+fn flow(connection: &Connection, now_ns: Nanos) -> Option<Fact> {
+    let reading = &connection.reading;
     if reading.view != View::Frames {
         return None;
     }
     let granted = INITIAL_CONNECTION_WINDOW.saturating_add(reading.received.window_granted);
     let used = reading.sent.data_bytes;
-    let left = if reading.seeded {
-        "what is left is unknown: it was open before".to_owned()
+    let left = if connection.joined_late {
+        "what is left is unknown: its beginning was not seen".to_owned()
     } else {
         format!("{} bytes left", count(granted.saturating_sub(used)))
     };
@@ -216,8 +218,8 @@ fn coverage(reading: &Reading, snapshot: &Snapshot) -> String {
     }
 }
 
-fn sync(reading: &Reading) -> String {
-    let Reading { sent, received, streams, view, .. } = reading;
+fn sync(connection: &Connection) -> String {
+    let Reading { sent, received, streams, view, .. } = &connection.reading;
     let now = match (sent.resyncing, received.resyncing) {
         (false, false) => "yes",
         (true, false) => "NO: searching the frames of what is sent",
@@ -227,6 +229,7 @@ fn sync(reading: &Reading) -> String {
     let exact = match (view, streams.approximate) {
         (View::Records, _) => "no frames are counted",
         (_, true) => "in flight is approximate",
+        (_, false) if connection.joined_late => "counts are exact since it was joined",
         (_, false) => "counts are exact",
     };
     format!(

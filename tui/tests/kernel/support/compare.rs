@@ -51,6 +51,7 @@ fn assert_same(client: &str, connection: &Value, exchange: &Exchange) {
         "frames received on {client}"
     );
     assert_eq!(number(connection, "streams_opened"), exchange.sent.streams, "streams opened on {client}");
+    assert_eq!(connection["joined_late"], false, "{client} was seen from its beginning");
     let resets = exchange.sent.frames.get("rst_stream").copied().unwrap_or(0);
     assert_eq!(number(connection, "streams_reset_sent"), resets, "RST_STREAM sent on {client}");
     assert_eq!(

@@ -93,10 +93,10 @@ fn compare(
             continue;
         };
         // In flight is a guess where answers are not seen.
-        let doubtful = depth == "frames" && approximate(connection);
+        let doubtful = depth == "frames" && approximate(connection) || connection["joined_late"] == true;
         if connection["view"] != depth || connection["library"] != library || doubtful {
-            let shown = [&connection["view"], &connection["library"], &connection["approximate"]];
-            complaints.push(format!("port {port}: view, library, approximate are {shown:?}"));
+            let shown = ["view", "library", "approximate", "joined_late"].map(|key| &connection[key]);
+            complaints.push(format!("port {port}: view, library, approximate, joined_late are {shown:?}"));
             continue;
         }
         counted.opened += number(connection, "streams_opened");

@@ -3,14 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::clients::{INTERVAL_MS, Kind, Server, connections_to, port, python, start_in};
-use super::running::{assert_in_sync, wait_until_bound};
+use super::running::{assert_in_sync, counts_at_rest, wait_until_bound};
 use crate::support::cgroup::Cgroup;
 use crate::support::compare::number;
-use crate::support::take_turns;
-use crate::support::watch::Watch;
+use crate::support::watch::{Watch, signal_process};
+use crate::support::{take_turns, wait_until};
 
 /// From the client's beginning; the interpreter starts within it.
 const SOON: Duration = Duration::from_secs(20);
@@ -134,4 +135,33 @@ fn descendants_of_a_command_are_probed() {
     let started = Instant::now();
     watch.wait_after(0, SOON, "snapshot with both clients, frame by frame", both);
     println!("both clients bound after {} ms", started.elapsed().as_millis());
+}
+
+/// h2watch sleeps while a client connects: its socket is watched from its birth, its TLS library only from then on.
+#[test]
+fn streams_before_the_probe_are_not_taken_for_none() {
+    let _turn = take_turns();
+    let (server, cgroup) = (Server::start(), Cgroup::new("tls-behind"));
+    let watch = watch_cgroup(&cgroup);
+    signal_process(watch.pid(), Signal::STOP);
+    let client = start_in(&cgroup, &Kind::PythonOpenSsl.words(server.address));
+    wait_until(SOON, "the client is busy", || {
+        (server.counts().values().max().is_some_and(|&n| n > 20)).then_some(())
+    });
+    signal_process(watch.pid(), Signal::CONT);
+    let (connection, _) = wait_until_bound(&watch, server.address, "frames", SOON);
+    assert_eq!(
+        (&connection["seeded"], &connection["joined_late"]),
+        (&false.into(), &true.into()),
+        "{connection}"
+    );
+    let (counted, served) = counts_at_rest(&watch, &server, client.pid());
+    assert!(counted + 20 <= served, "{counted} of {served} streams were counted");
+
+    // Probed before it ran: every stream is in the count, and that is what the mark says.
+    let whole = Watch::run(&OPTIONS, &Kind::PythonOpenSsl.words(server.address));
+    let (connection, _) = wait_until_bound(&whole, server.address, "frames", SOON);
+    assert_eq!(connection["joined_late"], false, "{connection}");
+    let (counted, served) = counts_at_rest(&whole, &server, number(&connection, "pid") as u32);
+    assert!(counted == served || counted == served + 1, "{counted} of {served} streams were counted");
 }

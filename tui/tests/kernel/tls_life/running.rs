@@ -37,7 +37,7 @@ pub(super) fn wait_until_bound(
 }
 
 /// Stops the client for a moment and reads both counts: h2watch's and the server's, of the same streams.
-fn counts_at_rest(watch: &Watch, server: &Server, client: u32) -> (u64, u64) {
+pub(super) fn counts_at_rest(watch: &Watch, server: &Server, client: u32) -> (u64, u64) {
     signal_process(client, Signal::STOP);
     let counts = || {
         let snapshot = watch.fresh_snapshot();
