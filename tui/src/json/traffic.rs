@@ -3,6 +3,7 @@
 use super::process::counts_streams;
 use super::time::ago_ms;
 use crate::model::sample::{self, Nanos, Reading, View};
+use crate::model::words::error_code;
 use serde::Serialize;
 
 /// Frame counts by type (RFC 9113, section 6).
@@ -67,6 +68,7 @@ pub(super) struct Goaway {
     ago_ms: Option<u64>,
     last_stream: u32,
     code: u32,
+    error: &'static str,
 }
 
 impl Goaway {
@@ -75,6 +77,7 @@ impl Goaway {
             ago_ms: ago_ms(Some(goaway.at_ns), as_of_ns),
             last_stream: goaway.last_stream,
             code: goaway.code,
+            error: error_code(goaway.code),
         }
     }
 }
@@ -88,6 +91,7 @@ pub(super) struct Ping {
     acks_received: Option<u64>,
     last_sent_ms: Option<u64>,
     last_ack_received_ms: Option<u64>,
+    enhance_your_calm: Option<bool>,
 }
 
 impl Ping {
@@ -101,6 +105,7 @@ impl Ping {
             acks_received: both_ways.then_some(received.ping_acks),
             last_sent_ms: ago_ms(sent.last_ping_ns, as_of_ns),
             last_ack_received_ms: ago_ms(received.last_ping_ack_ns, as_of_ns),
+            enhance_your_calm: both_ways.then_some(received.calmed_by().is_some()),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The words for what a sample holds: the same in JSON, metrics, screens and documents.
 
-use super::sample::{Library, Losses, TcpFacts, Transport, View};
+use super::sample::{Goaway, Library, Losses, TcpFacts, Traffic, Transport, View};
 
 impl Transport {
     #[must_use]
@@ -68,6 +68,28 @@ impl TcpFacts {
             4 => "zero-window-probe",
             _ => "unknown",
         }
+    }
+}
+
+/// RFC 9113, section 7: the sender thinks that its peer asks for too much, most often by its PINGs.
+const ENHANCE_YOUR_CALM: u32 = 0xb;
+
+impl Traffic {
+    /// The frame with which this direction said ENHANCE_YOUR_CALM: its newest GOAWAY, or else its newest RST_STREAM.
+    #[must_use]
+    pub fn calmed_by(&self) -> Option<&'static str> {
+        if self.goaway.is_some_and(|goaway| goaway.code == ENHANCE_YOUR_CALM) {
+            return Some("GOAWAY");
+        }
+        (self.resets > 0 && self.last_reset_code == ENHANCE_YOUR_CALM).then_some("RST_STREAM")
+    }
+}
+
+impl Goaway {
+    /// Its error code: "ENHANCE_YOUR_CALM (0xb)".
+    #[must_use]
+    pub fn error(&self) -> String {
+        format!("{} ({:#x})", error_code(self.code), self.code)
     }
 }
 

@@ -4,9 +4,6 @@ use super::Case;
 use super::words::{count, span, span_ms};
 use crate::model::sample::View;
 
-/// RFC 9113, section 7: the peer thinks that the client asks for too much, most often by its PINGs.
-const ENHANCE_YOUR_CALM: u32 = 0xb;
-
 /// A PING that waits for its answer for less than this says nothing yet.
 const PING_NS: u64 = 1_000_000_000;
 
@@ -31,12 +28,12 @@ pub fn sentence(case: &Case<'_>) -> Option<String> {
     if r.view == View::Records {
         return None;
     }
-    let calm = |code: u32| code == ENHANCE_YOUR_CALM;
-    if r.received.goaway.is_some_and(|goaway| calm(goaway.code)) || calm(r.received.last_reset_code) {
-        return Some(
-            "The peer sent ENHANCE_YOUR_CALM: it refuses this client's pace, most often its PINGs."
-                .to_owned(),
-        );
+    if let Some(frame) = r.received.calmed_by() {
+        return Some(format!(
+            "The peer sent ENHANCE_YOUR_CALM ({frame}): it refuses this client's pace, most often its PINGs ({} seen); \
+             a keepalive must be slower than the server allows.",
+            r.sent.pings
+        ));
     }
     let watched = case.tcp().map_or(0, |tcp| u64::from(tcp.notsent_bytes));
     let age = span(case.since(r.opened_ns));

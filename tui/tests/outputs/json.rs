@@ -2,7 +2,7 @@
 
 use crate::fixture::{self, MS, SECOND};
 use h2watch::json;
-use h2watch::model::sample::{Library, Losses, View};
+use h2watch::model::sample::{Goaway, Library, Losses, View};
 use h2watch::model::snapshot::{Change, Connection, Snapshot};
 use h2watch::verdict::Cause;
 use serde_json::Value;
@@ -125,6 +125,18 @@ fn streams_claim_nothing_of_what_the_peer_sent() {
         assert!(connection[key].is_null(), "{key}");
     }
     assert!(connection["ping"]["acks_received"].is_null());
+}
+
+#[test]
+fn a_peer_that_asks_for_calm_is_named() {
+    let mut connection = fixture::stalled(1, Cause::GoawayIgnored, 10 * SECOND, 4);
+    assert_eq!(of(connection.clone())["ping"]["enhance_your_calm"], false);
+    connection.reading.received.goaway = Some(Goaway { code: 0xb, ..fixture::goaway(SECOND) });
+    let said = of(connection.clone());
+    assert_eq!(said["goaway_received"]["error"], "ENHANCE_YOUR_CALM");
+    assert_eq!(said["ping"]["enhance_your_calm"], true);
+    connection.reading.view = View::Streams;
+    assert!(of(connection)["ping"]["enhance_your_calm"].is_null());
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crate::human::{byte_rate, bytes, count, counted, plain, rate, span, span_ms, span_us};
 use crate::model::sample::{Goaway, Library, Nanos, Reading, Settings, TcpFacts, Transport, View};
 use crate::model::snapshot::{Connection, Snapshot};
-use crate::model::words::error_code;
 
 /// The connection's flow-control window before any WINDOW_UPDATE (RFC 9113, section 6.9.2).
 const INITIAL_CONNECTION_WINDOW: u64 = 65_535;
@@ -105,11 +104,12 @@ fn ping(reading: &Reading, now_ns: Nanos) -> String {
             format!("{} sent, last {}; answers are not visible", count(n), ago(sent.last_ping_ns, now_ns))
         }
         (View::Frames, n) => format!(
-            "{} sent, last {}; {} answered, last {}",
+            "{} sent, last {}; {} answered, last {}{}",
             count(n),
             ago(sent.last_ping_ns, now_ns),
             count(received.ping_acks),
-            ago(received.last_ping_ack_ns, now_ns)
+            ago(received.last_ping_ack_ns, now_ns),
+            if received.calmed_by().is_some() { "; the peer sent ENHANCE_YOUR_CALM" } else { "" }
         ),
     }
 }
@@ -117,8 +117,7 @@ fn ping(reading: &Reading, now_ns: Nanos) -> String {
 fn goaways(reading: &Reading, now_ns: Nanos) -> Vec<Fact> {
     let words = |goaway: &Goaway, way: &str| {
         let when = ago(Some(goaway.at_ns), now_ns);
-        let code = error_code(goaway.code);
-        format!("{way} {when}: {code} ({:#x}), last stream {}", goaway.code, goaway.last_stream)
+        format!("{way} {when}: {}, last stream {}", goaway.error(), goaway.last_stream)
     };
     let received = reading.received.goaway.as_ref().map(|goaway| {
         let after = counted(reading.streams.opened_after_goaway, "stream");

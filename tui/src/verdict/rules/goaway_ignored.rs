@@ -61,11 +61,11 @@ fn evidence(case: &Case<'_>) -> String {
     let r = case.reading;
     let Some(goaway) = ignored(case) else { return String::new() };
     format!(
-        "{} opened after GOAWAY came {} ago (last stream {}, error code {}); {} without an answer since the peer last gave one",
+        "{} opened after GOAWAY came {} ago (last stream {}, {}); {} without an answer since the peer last gave one",
         count(r.streams.opened_after_goaway, "stream"),
         span(case.since(goaway.at_ns)),
         goaway.last_stream,
-        goaway.code,
+        goaway.error(),
         count(r.streams.unanswered_by_streams, "stream")
     )
 }

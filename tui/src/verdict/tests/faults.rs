@@ -1,6 +1,6 @@
 //! Each fault gets its cause.
 
-use super::stage::{Scene, cut, dead_path, hung, ns, shut, stopped_server};
+use super::stage::{Scene, cut, dead_path, ns, shut, stopped_server};
 use crate::model::sample::{Goaway, Settings, TcpFacts};
 use crate::model::snapshot::Change;
 use crate::model::staged::{Staged, quiet_tcp};
@@ -148,51 +148,6 @@ fn a_server_that_never_said_anything_gets_ten_seconds() {
     scene.run(11_000, |_, _| {});
     assert_eq!(scene.stalled_at(), Some(11_000));
     assert!(scene.evidence().ends_with("not even the server's SETTINGS came"), "{}", scene.evidence());
-}
-
-#[test]
-fn pings_answered_and_streams_not_is_a_hung_server() {
-    for mut scene in [Scene::auto(), Scene::fixed()] {
-        scene.busy(3_000);
-        let start = scene.c.now_ms;
-        hung(&mut scene, 40_000);
-        let after = scene.stalled_at().unwrap() - start;
-        assert!((30_000..=31_000).contains(&after), "{after}");
-        assert_eq!(scene.causes(), [Cause::HungServer]);
-        assert_eq!(scene.last().verdict.severity, Severity::Warning);
-        assert!(scene.evidence().contains("PING was answered"), "{}", scene.evidence());
-        scene.c.answer(1);
-        scene.look();
-        assert_eq!(scene.last().verdict.state, State::Healthy.min(scene.last().verdict.state));
-        assert!(matches!(scene.told.last(), Some((_, Change::Recovered { .. }))));
-    }
-}
-
-#[test]
-fn silence_that_only_a_ping_ack_ends_sharpens_to_hung_server() {
-    let mut scene = Scene::fixed();
-    scene.busy(1_000);
-    stopped_server(&mut scene, 5_000);
-    scene.run(20_000, |c, passed| {
-        c.open(1);
-        if passed % 2_000 == 0 {
-            c.ping_ack();
-        }
-    });
-    assert_eq!(scene.causes(), [Cause::SilentPeer, Cause::HungServer]);
-    assert_eq!(scene.last().stalls, 1);
-}
-
-/// Real: a WINDOW_UPDATE came a second after the first of the streams, and then nothing any more.
-#[test]
-fn a_frame_from_before_the_stall_makes_no_hung_server() {
-    let mut scene = Scene::fixed();
-    scene.busy(1_000);
-    scene.c.open(1);
-    scene.run(1_000, |_, _| {});
-    scene.c.heard();
-    stopped_server(&mut scene, 8_000);
-    assert_eq!(scene.causes(), [Cause::SilentPeer]);
 }
 
 /// Real: an upload without WINDOW_UPDATEs to a machine so busy that its window was closed now and then.

@@ -2,6 +2,7 @@
 
 mod calm;
 mod faults;
+mod pings;
 mod property;
 mod rate;
 pub(super) mod stage;
