@@ -7,6 +7,19 @@ use crate::model::sample::View;
 /// A PING that waits for its answer for less than this says nothing yet.
 const PING_NS: u64 = 1_000_000_000;
 
+/// A PING waits for its answer, and nothing has come since it was sent. A client that sends PINGs on a timer has a new one on
+/// its way whenever one looks: then the answers that are missing are counted.
+#[must_use]
+pub fn ping_waits(case: &Case<'_>) -> bool {
+    let r = case.reading;
+    let heard_ns = r.last_heard_ns.unwrap_or(0);
+    let Some(sent_ns) = r.sent.last_ping_ns.filter(|&sent| r.view == View::Frames && sent > heard_ns) else {
+        return false;
+    };
+    let one_before_it = r.sent.pings >= r.received.ping_acks + 2 && case.since(heard_ns) >= PING_NS;
+    case.since(sent_ns) >= PING_NS || one_before_it
+}
+
 /// A part of the evidence sentence: a PING without an answer.
 #[must_use]
 pub fn unanswered_ping(case: &Case<'_>) -> Option<String> {

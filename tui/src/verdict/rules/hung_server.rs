@@ -14,6 +14,9 @@ const TIMES: u64 = 10;
 /// A stall that began as total silence goes on as this one while streams go on being opened: at least one in this time.
 const GOING_ON_NS: Nanos = 5 * SECOND_NS;
 
+/// A PING ACK that came this soon after the first of the streams says nothing of them: they had no time for an answer.
+const SOON_NS: Nanos = SECOND_NS / 4;
+
 /// For streams without an answer.
 const ANSWERS: Patience = Patience { floor_ns: FLOOR_NS, longest_ns: LONGEST_NS };
 
@@ -39,7 +42,9 @@ pub const RULE: Rule = Rule {
         },
         Threshold {
             value: "a stall that began as total silence goes on as this one when only such frames come",
-            reason: "a PING ACK ends the silence, not the suspicion; other frames count when they came in the stall",
+            reason: "a PING ACK ends the silence, not the suspicion; from before the stall it counts when it came after the \
+                     streams had longer than normal (0.25 s at least) to be answered and no later PING waits; other frames \
+                     count when they came in the stall",
         },
     ],
     spares: "Streams that had their response HEADERS (server streaming, watches, SSE) wait for nothing. Severity is lower.",
@@ -58,11 +63,7 @@ fn examine(case: &Case<'_>) -> Finding {
         );
         let answered = r.last_answer_ns.is_some_and(|at| at > stalled_ns);
         let going_on = case.ago(r.last_opened_ns).is_some_and(|ago| ago < GOING_ON_NS);
-        // A frame from before the stall that answers nothing, as WINDOW_UPDATE, is no sign of life in it. A PING ACK since the
-        // first of these streams is.
-        let alive = r.received.last_ping_ack_ns.is_some_and(|ack| ack > start)
-            || r.last_heard_ns.is_some_and(|heard| heard > stalled_ns);
-        if alive
+        if is_alive(case, start, stalled_ns)
             && was_silent
             && !answered
             && start <= stalled_ns
@@ -84,6 +85,18 @@ fn examine(case: &Case<'_>) -> Finding {
         count(r.streams.unanswered_by_streams, "stream"),
         span(case.since(start))
     ))
+}
+
+/// The peer's HTTP/2 layer answers, the streams that wait since `start` are not answered. A frame from before the stall that
+/// answers nothing, as WINDOW_UPDATE, is no sign of life in it. A PING ACK is, when the streams should have been answered by
+/// then, and when no PING has gone unanswered since: a peer that died just after it would look the same.
+fn is_alive(case: &Case<'_>, start: Nanos, stalled_ns: Nanos) -> bool {
+    let r = case.reading;
+    if r.last_heard_ns.is_some_and(|heard| heard > stalled_ns) {
+        return true;
+    }
+    let overdue_ns = start.saturating_add(case.normal.answered.longest_ns().max(SOON_NS));
+    r.received.last_ping_ack_ns.is_some_and(|ack| ack >= overdue_ns) && !keepalive::ping_waits(case)
 }
 
 fn evidence(case: &Case<'_>) -> String {

@@ -3,6 +3,7 @@
 use super::stage::{Scene, hung, ns, stopped_server};
 use crate::model::sample::Goaway;
 use crate::model::snapshot::Change;
+use crate::model::staged::quiet_tcp;
 use crate::verdict::{Cause, Severity, State};
 
 #[test]
@@ -48,6 +49,81 @@ fn a_frame_from_before_the_stall_makes_no_hung_server() {
     scene.c.heard();
     stopped_server(&mut scene, 8_000);
     assert_eq!(scene.causes(), [Cause::SilentPeer]);
+}
+
+/// As Go's client does after the first stream that it gives up: one PING, which is answered, and no other.
+fn one_ping(scene: &mut Scene, after_ms: u64) {
+    scene.c.open(1);
+    scene.run(after_ms, |c, _| {
+        c.open(1);
+    });
+    scene.c.reading.sent.pings += 1;
+    scene.c.reading.sent.last_ping_ns = Some(ns(scene.c.now_ms));
+    scene.c.wait(5).ping_ack();
+}
+
+#[test]
+fn one_ping_that_is_answered_while_streams_wait_makes_a_hung_server() {
+    for mut scene in [Scene::auto(), Scene::fixed()] {
+        scene.busy(4_000);
+        one_ping(&mut scene, 1_000);
+        stopped_server(&mut scene, 8_000);
+        assert_eq!(scene.causes(), [Cause::SilentPeer, Cause::HungServer]);
+    }
+}
+
+/// A peer that dies a moment after a PING ACK: the streams of that moment had no time for an answer.
+#[test]
+fn a_ping_ack_of_the_moment_before_it_died_is_no_sign_of_life() {
+    for mut scene in [Scene::auto(), Scene::fixed()] {
+        scene.busy(4_000);
+        one_ping(&mut scene, 0);
+        stopped_server(&mut scene, 8_000);
+        assert_eq!(scene.causes(), [Cause::SilentPeer]);
+    }
+}
+
+/// The same with a server whose answers take two seconds: what is soon is for the destination to say.
+#[test]
+fn a_ping_ack_within_a_normal_wait_is_no_sign_of_life() {
+    let mut scene = Scene::fixed();
+    scene.run(20_000, |c, passed| match passed % 2_500 {
+        250 => {
+            c.open(2);
+        }
+        2_250 => {
+            c.answer(2);
+        }
+        _ => {}
+    });
+    one_ping(&mut scene, 1_500);
+    stopped_server(&mut scene, 8_000);
+    assert_eq!(scene.causes(), [Cause::SilentPeer]);
+}
+
+/// Answered late in the wait, but the next ones are not: the peer died in between. With one PING at a time, and on a timer.
+#[test]
+fn a_later_ping_that_waits_outweighs_one_that_was_answered() {
+    for on_a_timer in [false, true] {
+        let mut scene = Scene::fixed();
+        scene.busy(4_000);
+        one_ping(&mut scene, 1_000);
+        let dead = |scene: &mut Scene, ms| {
+            scene.run(ms, |c, passed| {
+                c.open(1).tcp(quiet_tcp());
+                if passed == 1_000 || (on_a_timer && passed % 500 == 0) {
+                    c.reading.sent.pings += 1;
+                    c.reading.sent.last_ping_ns = Some(ns(c.now_ms));
+                }
+            });
+        };
+        dead(&mut scene, 8_000);
+        assert_eq!(scene.causes(), [Cause::SilentPeer], "on a timer: {on_a_timer}");
+        // And is answered after all.
+        scene.c.ping_ack();
+        scene.look();
+        assert_eq!(scene.causes(), [Cause::SilentPeer, Cause::HungServer], "on a timer: {on_a_timer}");
+    }
 }
 
 /// gRPC servers answer too many PINGs with it, proxies too many resets (RFC 9113, section 7).
