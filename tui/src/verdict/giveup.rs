@@ -61,6 +61,14 @@ fn ends_by_user_timeout(tcp: &TcpFacts) -> bool {
         && passed_ms + left_ms + (rto_ms / 8).max(USER_TIMEOUT_SLACK_MS) < rto_ms
 }
 
+/// The kernel would have given up at an earlier expiry: TCP_USER_TIMEOUT takes the place of `tcp_retries2` (as
+/// `tcp_write_timeout` reads it), so it is set and longer. An eighth is for what is not known of the first RTO.
+fn outlived(tcp: &TcpFacts, retries2: u32) -> bool {
+    let base_ms = base_ms(tcp);
+    let passed_ms: u64 = (1..u64::from(tcp.backoff)).map(|n| interval_ms(base_ms, n)).sum();
+    passed_ms > limit_ms(retries2) + limit_ms(retries2) / 8
+}
+
 /// Milliseconds until the kernel gives up; `None` when nothing is being retransmitted.
 #[must_use]
 pub fn left_ms(tcp: &TcpFacts, retries2: u32) -> Option<u64> {
@@ -89,6 +97,12 @@ pub fn sentence(tcp: &TcpFacts, retries2: Option<u32>) -> Option<String> {
     let known = tcp.tcp_retries2.or(retries2);
     let retries = known.unwrap_or(RETRIES2_DEFAULT);
     let left = span_ms(left_ms(tcp, retries)?);
+    if known.is_some_and(|retries| outlived(tcp, retries)) && !ends_by_user_timeout(tcp) {
+        return Some(format!(
+            "RTO backoff {} of {retries}: past the end that tcp_retries2 sets, so the client set a longer TCP_USER_TIMEOUT",
+            tcp.backoff
+        ));
+    }
     if ends_by_user_timeout(tcp) {
         return Some(format!(
             "RTO backoff {} of {retries}: about {left} left, because the client set TCP_USER_TIMEOUT",
@@ -183,6 +197,24 @@ mod tests {
         );
         // The timer was read before the third expiry, the rest after it.
         assert!(!ends_by_user_timeout(&seen(3, 1_632, 4, 0)));
+    }
+
+    /// Linux lets TCP_USER_TIMEOUT take the place of `tcp_retries2`, also where it is longer.
+    #[test]
+    fn a_longer_user_timeout_shows_when_the_usual_end_is_over() {
+        let said = |backoff, rto_ms| sentence(&backing_off(backoff, rto_ms, rto_ms - 100), Some(1)).unwrap();
+        for (backoff, rto_ms) in [(1, 408), (2, 816)] {
+            assert!(said(backoff, rto_ms).ends_with("unless the client set TCP_USER_TIMEOUT"));
+        }
+        assert_eq!(
+            said(3, 1_632),
+            "RTO backoff 3 of 1: past the end that tcp_retries2 sets, so the client set a longer TCP_USER_TIMEOUT"
+        );
+        // With the kernel's default it is the sixteenth expiry at 120 s each that ends it, a little sooner or later.
+        for backoff in 10..=16 {
+            let text = sentence(&backing_off(backoff, 120_000, 119_000), Some(15)).unwrap();
+            assert!(text.ends_with("unless the client set TCP_USER_TIMEOUT"), "{text}");
+        }
     }
 
     #[test]

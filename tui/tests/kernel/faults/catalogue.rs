@@ -168,7 +168,7 @@ type Strike = Box<dyn FnOnce() + Send>;
 /// A cable with a server at its end, and what cuts it.
 pub(super) struct Cut {
     pub(super) cable: Arc<Cable>,
-    remote: SocketAddr,
+    pub(super) remote: SocketAddr,
     pub(super) client: Vec<String>,
     pub(super) strike: Strike,
     front: Front,

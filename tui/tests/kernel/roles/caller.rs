@@ -1,19 +1,29 @@
-//! A client that calls and hangs up: `caller ADDRESS INTERVAL-MS TIMEOUT-MS PATH UPLOAD-BYTES PING-MS`, one connection. A
-//! request per interval, cancelled after the timeout; a PING per PING-MS, unless that is 0.
+//! A client that calls and hangs up: `caller ADDRESS INTERVAL-MS TIMEOUT-MS PATH UPLOAD-BYTES PING-MS
+//! [USER-TIMEOUT-MS]`, one connection. A request per interval, cancelled after the timeout; a PING per PING-MS, unless that is 0;
+//! with that TCP_USER_TIMEOUT.
 
 use crate::support::servers::send_body;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 pub(super) fn play(arguments: &[&str]) {
-    let [address, interval, timeout, path, upload, ping] = arguments else { panic!("six arguments") };
+    let [address, interval, timeout, path, upload, ping, user_timeout @ ..] = arguments else {
+        panic!("six arguments at least")
+    };
     let ms = |word: &str| Duration::from_millis(word.parse().expect("a number of milliseconds"));
     let upload = upload.parse().expect("a number of bytes");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let client = connect(address, ms(ping)).await;
+        let socket = TcpStream::connect(address).await.expect("the server listens");
+        socket.set_nodelay(true).expect("a TCP socket");
+        if let Some(user_timeout) = user_timeout.first() {
+            let value = user_timeout.parse().expect("a number of milliseconds");
+            rustix::net::sockopt::set_tcp_user_timeout(&socket, value).expect("a TCP socket");
+        }
+        let client = shake_hands(socket, ms(ping)).await;
         println!("\nCONNECTED");
         let mut ticks = tokio::time::interval(ms(interval));
         let timeout = ms(timeout);
@@ -26,9 +36,7 @@ pub(super) fn play(arguments: &[&str]) {
     });
 }
 
-async fn connect(address: &str, ping_every: Duration) -> SendRequest<Bytes> {
-    let socket = tokio::net::TcpStream::connect(address).await.expect("the server listens");
-    socket.set_nodelay(true).expect("a TCP socket");
+async fn shake_hands(socket: TcpStream, ping_every: Duration) -> SendRequest<Bytes> {
     let mut builder = h2::client::Builder::new();
     builder.max_concurrent_reset_streams(10_000);
     let (client, mut connection) = builder.handshake(socket).await.expect("HTTP/2");
