@@ -44,7 +44,7 @@ pub const RULE: Rule = Rule {
             value: "a stall that began as total silence goes on as this one when only such frames come",
             reason: "a PING ACK ends the silence, not the suspicion; from before the stall it counts when it came after the \
                      streams had longer than normal (0.25 s at least) to be answered and no later PING waits; other frames \
-                     count when they came in the stall",
+                     count when they came in the stall; time alone never does it",
         },
     ],
     spares: "Streams that had their response HEADERS (server streaming, watches, SSE) wait for nothing. Severity is lower.",
@@ -56,20 +56,18 @@ fn examine(case: &Case<'_>) -> Finding {
     if r.last_heard_ns.is_none_or(|heard| heard <= start) {
         return Finding::No;
     }
-    if let Some(stalled_ns) = case.stalled_since_ns {
-        let was_silent = matches!(
-            case.cause,
-            Some(Cause::SilentPeer | Cause::BlackHole | Cause::Unknown | Cause::HungServer)
-        );
+    let was_silent =
+        matches!(case.cause, Some(Cause::SilentPeer | Cause::BlackHole | Cause::Unknown | Cause::HungServer));
+    if let Some(stalled_ns) = case.stalled_since_ns.filter(|_| was_silent) {
+        let alive = is_alive(case, start, stalled_ns);
         let answered = r.last_answer_ns.is_some_and(|at| at > stalled_ns);
         let going_on = case.ago(r.last_opened_ns).is_some_and(|ago| ago < GOING_ON_NS);
-        if is_alive(case, start, stalled_ns)
-            && was_silent
-            && !answered
-            && start <= stalled_ns
-            && (r.streams.without_answer > 0 || going_on)
-        {
+        if alive && !answered && start <= stalled_ns && (r.streams.without_answer > 0 || going_on) {
             return Finding::Decides;
+        }
+        // Nobody answers anything: time alone makes no living peer of a silent one.
+        if !alive && case.cause != Some(Cause::HungServer) {
+            return Finding::No;
         }
     }
     let enough = r.streams.unanswered_by_streams >= case.policy.min_streams;

@@ -101,6 +101,17 @@ fn a_ping_ack_within_a_normal_wait_is_no_sign_of_life() {
     assert_eq!(scene.causes(), [Cause::SilentPeer]);
 }
 
+/// Half a minute is long for streams without an answer, but nobody answers anything here.
+#[test]
+fn time_alone_makes_no_hung_server_of_a_silent_peer() {
+    for mut scene in [Scene::auto(), Scene::fixed()] {
+        scene.busy(4_000);
+        one_ping(&mut scene, 0);
+        stopped_server(&mut scene, 200_000);
+        assert_eq!(scene.causes(), [Cause::SilentPeer]);
+    }
+}
+
 /// Answered late in the wait, but the next ones are not: the peer died in between. With one PING at a time, and on a timer.
 #[test]
 fn a_later_ping_that_waits_outweighs_one_that_was_answered() {
