@@ -1,6 +1,6 @@
 //! The table of what is no stall, as text for people.
 
-use super::calm::Played;
+use crate::support::scenes::Played;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -27,8 +27,8 @@ flaps\" is a pair of tun devices: TCP itself sees the round trip and the loss.
 |---|---:|---:|
 "
     );
-    for Played { name, streams, stalls, .. } in played {
-        let _ = writeln!(text, "| {name} | {streams} | {} |", stalls.len());
+    for Played { name, streams, ended } in played {
+        let _ = writeln!(text, "| {name} | {streams} | {} |", ended.of("stall").len());
     }
     text
 }

@@ -11,6 +11,7 @@ pub(crate) mod netns;
 pub(crate) mod oracle;
 pub(crate) mod programs;
 pub(crate) mod pulse;
+pub(crate) mod scenes;
 mod selftest;
 pub(crate) mod servers;
 pub(crate) mod tools;
