@@ -86,7 +86,7 @@ fn give_up_section(out: &mut String) {
     }
     out.push_str(
         "\nTCP_USER_TIMEOUT (gRPC sets it together with its keepalive) takes the place of `tcp_retries2`, be it shorter or longer. It \
-         cannot be asked for from outside of the process, and the prediction says for whom it is wrong. In the last interval \
+         is neither in `tcp_info` nor in sock_diag, and the prediction says for whom it is wrong. In the last interval \
          before it ends, the kernel has shortened its timer to it: then the prediction is that of the timer, and says why. One \
          that is longer shows when the connection outlives `tcp_retries2`. A peer that acknowledges, or answers zero-window \
          probes, keeps a connection alive for ever.\n\n",

@@ -51,7 +51,7 @@ pub fn expires_in_ms(tcp: &TcpFacts) -> Option<u64> {
     (tcp.timer == TIMER_RETRANSMIT).then_some(u64::from(tcp.timer_expires_ms))
 }
 
-/// TCP_USER_TIMEOUT cannot be asked for, but it shows in the last interval before it: `tcp_clamp_rto_to_user_timeout` shortens
+/// TCP_USER_TIMEOUT is not in sock_diag, but it shows in the last interval before it: `tcp_clamp_rto_to_user_timeout` shortens
 /// that one, so that what has passed of it since the last retransmission and what is left are less than the RTO.
 fn ends_by_user_timeout(tcp: &TcpFacts) -> bool {
     let Some(left_ms) = expires_in_ms(tcp) else { return false };

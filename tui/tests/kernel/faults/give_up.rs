@@ -1,5 +1,5 @@
 //! When the kernel gives a dead connection up is said ahead, and is right within 20 %: with a small `tcp_retries2` in the
-//! client's namespace, so that it can be waited for, and with TCP_USER_TIMEOUT, which nobody outside of the process can ask for.
+//! client's namespace, so that it can be waited for, and with TCP_USER_TIMEOUT, which sock_diag does not have.
 
 use super::catalogue::{self, Cut};
 use crate::support::programs::role;
