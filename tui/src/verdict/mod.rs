@@ -2,6 +2,7 @@
 
 pub mod advice;
 pub mod case;
+pub mod clock;
 #[cfg(test)]
 mod docs;
 pub mod giveup;

@@ -2,17 +2,16 @@
 //!
 //! The rules say what the evidence is; nothing here knows any evidence of its own but the clock.
 
+use super::clock::{is_over, no_preface};
 use super::rules::{self, Finding, Rule};
 use super::words::{count, span};
 use super::{Case, Cause, Severity, State, Verdict, advice, giveup, keepalive, patience};
-use crate::model::sample::{Nanos, Transport};
+use crate::model::sample::Nanos;
 use crate::verdict::policy::SECOND_NS;
 
 /// A cause is only given up for a less sharp one when its own evidence has been gone for this long in a row; twice as long
 /// after each change, so that it settles.
 const SETTLE_NS: Nanos = 5 * SECOND_NS;
-/// The first frame of a server is SETTINGS, unasked (RFC 9113, section 3.4). Go's server, too, waits 10 s for the other side.
-const PREFACE_NS: Nanos = 10 * SECOND_NS;
 /// With records only, what was sent last may ask for nothing: after this it is taken for that.
 const LONE_RECORD_NS: Nanos = 10 * SECOND_NS;
 
@@ -56,7 +55,7 @@ impl Standing {
         let findings = rules::ALL.map(|rule| (rule.examine)(case));
         let decided = findings.contains(&Finding::Decides);
         let stays = self.stall.is_some_and(|stall| unheard(case, stall.since_ns));
-        if !decided && !stays && !clock_is_over(case) {
+        if !decided && !stays && !is_over(case) {
             return (calm_with(case, &findings), Standing::default());
         }
         let stall = self.stall.map_or_else(
@@ -72,39 +71,6 @@ impl Standing {
 /// The peer said nothing since the stall began, and still something waits.
 fn unheard(case: &Case<'_>, since_ns: Nanos) -> bool {
     case.silence_ns().is_some() && case.reading.last_heard_ns.is_none_or(|heard| heard <= since_ns)
-}
-
-/// The mission's rule: streams wait, the peer is silent, for too long.
-fn clock_is_over(case: &Case<'_>) -> bool {
-    let Some(silence_ns) = case.silence_ns() else { return false };
-    if case.records() && case.silence.moments().len() < 2 {
-        return false;
-    }
-    // Bytes that are not yet a whole frame or record are a sign of life as well: a large frame on its way, or frames behind
-    // a gap.
-    let start_ns = case.now_ns - silence_ns.min(case.now_ns);
-    let quiet = case
-        .reading
-        .received
-        .last_data_ns
-        .is_none_or(|at| at <= start_ns || case.since(at) >= case.policy.shortest_ns());
-    if !quiet {
-        return false;
-    }
-    match case.policy.fixed_ns() {
-        Some(after_ns) => case.unanswered() >= case.policy.min_streams && silence_ns >= after_ns,
-        None if no_preface(case) && silence_ns >= PREFACE_NS => true,
-        None => {
-            let enough = case.unanswered() >= case.policy.min_streams;
-            enough && patience::SILENCE.is_over(case.silence, &case.normal.heard, case.now_ns)
-        }
-    }
-}
-
-/// Not even the server's SETTINGS came.
-fn no_preface(case: &Case<'_>) -> bool {
-    let r = case.reading;
-    r.transport == Transport::H2c && !r.seeded && r.last_heard_ns.is_none()
 }
 
 /// The sharpest cause whose evidence is there.

@@ -5,7 +5,7 @@ use crate::model::sample::{Nanos, View};
 use crate::verdict::patience::{LONGEST_NS, Patience};
 use crate::verdict::policy::SECOND_NS;
 use crate::verdict::words::{count, span};
-use crate::verdict::{Case, Cause, Severity, keepalive};
+use crate::verdict::{Case, Cause, Severity, clock, keepalive};
 
 /// A peer whose HTTP/2 layer answers is alive: what is slow is behind it, and 30 s is the usual time-out of a request there.
 const FLOOR_NS: Nanos = 30 * SECOND_NS;
@@ -44,7 +44,8 @@ pub const RULE: Rule = Rule {
             value: "a stall that began as total silence goes on as this one when only such frames come",
             reason: "a PING ACK ends the silence, not the suspicion; from before the stall it counts when it came after the \
                      streams had longer than normal (0.25 s at least) to be answered and no later PING waits; other frames \
-                     count when they came in the stall; time alone never does it",
+                     count when they came in the stall; time alone never does it, and a later total silence with a PING \
+                     in it undoes it",
         },
     ],
     spares: "Streams that had their response HEADERS (server streaming, watches, SSE) wait for nothing. Severity is lower.",
@@ -54,6 +55,10 @@ fn examine(case: &Case<'_>) -> Finding {
     let r = case.reading;
     let Some(start) = case.answers.start_ns().filter(|_| r.view == View::Frames) else { return Finding::No };
     if r.last_heard_ns.is_none_or(|heard| heard <= start) {
+        return Finding::No;
+    }
+    // It was alive, and died as well.
+    if keepalive::ping_waits(case) && clock::is_over(case) {
         return Finding::No;
     }
     let was_silent =

@@ -112,6 +112,27 @@ fn time_alone_makes_no_hung_server_of_a_silent_peer() {
     }
 }
 
+/// First what is behind the peer's HTTP/2 layer hangs, then that layer as well: one stall, and no recovery in between.
+#[test]
+fn a_hung_server_that_dies_becomes_a_silent_peer() {
+    for mut scene in [Scene::auto(), Scene::fixed()] {
+        scene.busy(4_000);
+        hung(&mut scene, 35_000);
+        assert_eq!(scene.causes(), [Cause::HungServer]);
+        scene.run(20_000, |c, passed| {
+            c.open(1).tcp(quiet_tcp());
+            if passed % 1_000 == 0 {
+                c.abandon(4);
+                c.reading.sent.pings += 1;
+                c.reading.sent.last_ping_ns = Some(ns(c.now_ms));
+            }
+        });
+        assert_eq!(scene.causes(), [Cause::HungServer, Cause::SilentPeer]);
+        assert!(!scene.told.iter().any(|(_, change)| matches!(change, Change::Recovered { .. })));
+        assert_eq!(scene.last().stalls, 1);
+    }
+}
+
 /// Answered late in the wait, but the next ones are not: the peer died in between. With one PING at a time, and on a timer.
 #[test]
 fn a_later_ping_that_waits_outweighs_one_that_was_answered() {
