@@ -207,10 +207,11 @@ fn stopped(client: Client) -> World {
     World { strike: Box::new(strike), ..World::healthy(front.address, words).with(front).with(server) }
 }
 
+/// With keepalive: the last PING that is answered may be answered just before.
 fn unplugged(client: Client) -> World {
     let front = Front::of(client, servers::start(), Vec::new());
     let link = Link::to(front.address);
-    let (remote, words) = (link.address, client.calls(link.address, 0, 0));
+    let (remote, words) = (link.address, client.calls(link.address, 0, 500));
     World { strike: Box::new(move || link.unplug()), ..World::healthy(remote, words).with(front) }
 }
 

@@ -18,8 +18,8 @@ clients that misbehave), h2watch runs with its default settings, and the cause t
 pub(crate) fn document(outcomes: &[Outcome], kernel: &str, settings: &str) -> String {
     let runs = outcomes.len() / rows_of(outcomes).count();
     format!(
-        "{HEAD}`{settings}cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}), which fails where one \
-         is wrong or late.\n\n{}\n\n{}\n## How soon\n\n{}",
+        "{HEAD}`{settings}cargo xtask accept faults` ({runs} runs of each fault and client, Linux {kernel}),\nwhich fails \
+         where one is wrong or late.\n\n{}\n\n{}\n## How soon\n\n{}",
         sum(outcomes),
         matrix(outcomes),
         times(outcomes)
