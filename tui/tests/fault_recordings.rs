@@ -50,7 +50,7 @@ const TOLD: [(&str, &[Cause], &str); 12] = [
     (
         "GOAWAY_ignored",
         &[Cause::GoawayIgnored],
-        "# streams opened after GOAWAY came # s ago (last stream #, NO_ERROR (#x#)); # streams without an answer since the peer \
+        "# streams opened after GOAWAY came # s ago (last stream #, ENHANCE_YOUR_CALM (#xb)); # streams without an answer since the peer \
          last gave one",
     ),
     (

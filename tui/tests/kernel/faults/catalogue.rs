@@ -129,7 +129,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "GOAWAY ignored",
-        says: "opened after GOAWAY",
+        says: ", ENHANCE_YOUR_CALM (0xb))",
         cause: "goaway_ignored",
         clients: BY_HAND,
         set_up: goaway,

@@ -28,6 +28,8 @@ pub(crate) enum Misdeed {
 
 /// SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, section 6.5.2).
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+/// The error code of a server that was sent too many PINGs or resets (section 7).
+const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 0xb];
 /// Wide enough that HTTP/2 is never what stops an upload.
 const WIDE: u32 = 1 << 30;
 
@@ -97,7 +99,7 @@ fn serve(mut socket: TcpStream, misdeed: Misdeed, struck: &AtomicBool) -> io::Re
         if struck && misdeed == Misdeed::GoesAway && !gone && frame.kind == frames::HEADERS {
             gone = true;
             let before = frame.stream.saturating_sub(2).to_be_bytes();
-            frames::write(&mut socket, frames::GOAWAY, 0, 0, &[before, [0; 4]].concat())?;
+            frames::write(&mut socket, frames::GOAWAY, 0, 0, &[before, ENHANCE_YOUR_CALM].concat())?;
         }
         let mute = gone || (struck && misdeed == Misdeed::AnswersNoStream);
         if !mute && ends_a_request(&frame) {
