@@ -108,6 +108,23 @@ fn step_of<const DIRECTION: u32, S: Source>(
     step
 }
 
+/// Walks a run of ordinary frames of `source`; `More`: the next unit is for `step`.
+#[inline(always)]
+pub fn run<const DIRECTION: u32, S: Source>(
+    slot: &mut Slot,
+    lane: usize,
+    source: &S,
+    at: &mut u32,
+    now_ns: u64,
+    signals: &mut u32,
+) -> Step {
+    let (connection, lanes) = slot.parts(DIRECTION);
+    let mut sink = Books::<DIRECTION> { connection, now_ns, plain: false, island: lane != 0, signals: 0 };
+    let step = lanes.lanes[lane & (LANES - 1)].run(source, at, &mut sink);
+    *signals |= sink.signals;
+    step
+}
+
 /// Ends the walk of `place`: `walked` bytes of it were used.
 #[inline(always)]
 pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32, now_ns: u64) {
@@ -143,7 +160,15 @@ pub fn segment<S: Source>(
     let source = payload(place);
     let (mut at, mut signals, mut steps) = (0, 0, 0);
     while steps < budget {
-        if step(slot, direction, place.lane, &source, &mut at, now_ns, &mut signals) == Step::Done {
+        let lane = place.lane;
+        let ran = if direction == SENT {
+            run::<SENT, S>(slot, lane, &source, &mut at, now_ns, &mut signals)
+        } else {
+            run::<RECEIVED, S>(slot, lane, &source, &mut at, now_ns, &mut signals)
+        };
+        if ran == Step::Done
+            || step(slot, direction, lane, &source, &mut at, now_ns, &mut signals) == Step::Done
+        {
             break;
         }
         steps += 1;

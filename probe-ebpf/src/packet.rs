@@ -10,6 +10,7 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use aya_ebpf::programs::SkBuffContext;
 use probe_common::direction::{Segment, TCP_SYN};
+use probe_common::http2::{FrameHeader, HEADER_LEN};
 use probe_common::lane::Source;
 use probe_common::slot::FAMILY_INET6;
 
@@ -152,6 +153,23 @@ impl Source for Payload {
         unsafe {
             let to = unit.as_mut_ptr().add(offset as usize);
             bpf_skb_load_bytes(self.skb as *const c_void, self.at + at, to.cast(), n) == 0
+        }
+    }
+
+    #[inline(always)]
+    fn header(&self, at: u32) -> Option<FrameHeader> {
+        // Words, so that it is aligned.
+        let mut words = MaybeUninit::<[u64; 2]>::uninit();
+        let to = words.as_mut_ptr();
+        // SAFETY: the destination has 16 bytes; the helper checks the source, and writes the nine that are read.
+        unsafe {
+            if bpf_skb_load_bytes(self.skb as *const c_void, self.at + at, to.cast(), HEADER_LEN) != 0 {
+                return None;
+            }
+            Some(FrameHeader::from_words(
+                u64::from_be(to.cast::<u64>().read()),
+                to.cast::<u8>().add(8).read(),
+            ))
         }
     }
 }

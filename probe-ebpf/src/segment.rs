@@ -19,7 +19,7 @@ use crate::emit;
 use crate::hello;
 use crate::maps::{CONNECTIONS, SETTINGS, SLOTS, lost};
 use crate::packet;
-use crate::tally::{DONE, step_received, step_sent};
+use crate::tally::{DONE, run_received, run_sent, step_received, step_sent};
 use crate::tls::associate;
 use crate::turn;
 
@@ -42,6 +42,19 @@ pub struct Walk {
     now_ns: u64,
     at: u32,
     signals: u32,
+}
+
+type Walker = extern "C" fn(*mut __sk_buff, u64, u64, u32, u64) -> u64;
+
+impl Walk {
+    /// Goes on with `walker`; true when the bytes are used up.
+    #[inline(always)]
+    fn on(&mut self, walker: Walker) -> bool {
+        let result = walker(self.skb, self.place, self.span, self.at, self.now_ns);
+        self.at = result as u32;
+        self.signals |= (result >> 32) as u32 & 0xffff;
+        result & DONE != 0
+    }
 }
 
 /// Zero, but the compiler does not know: it would make one call of memset, byte by byte, of several zeros in a row.
@@ -170,17 +183,15 @@ pub fn signal(index: u32, cookie: u64, slot: *mut Slot, signals: u32) {
     }
 }
 
-/// One step; true when the bytes are used up.
+/// A run of ordinary frames and one step over whatever follows; true when the bytes are used up.
 #[inline(always)]
 fn step<const DIRECTION: u32>(walk: &mut Walk) -> bool {
-    let result = if DIRECTION == SENT {
-        step_sent(walk.skb, walk.place, walk.span, walk.at, walk.now_ns)
+    let (run, step) = if DIRECTION == SENT {
+        (run_sent as Walker, step_sent as Walker)
     } else {
-        step_received(walk.skb, walk.place, walk.span, walk.at, walk.now_ns)
+        (run_received as Walker, step_received as Walker)
     };
-    walk.at = result as u32;
-    walk.signals |= (result >> 32) as u32 & 0xffff;
-    result & DONE != 0
+    walk.on(run) || walk.on(step)
 }
 
 unsafe extern "C" fn on_step<const DIRECTION: u32>(_index: u64, walk: *mut c_void) -> i64 {

@@ -9,7 +9,7 @@ use probe_common::http2::{Bounds, FrameHeader};
 use probe_common::lane::{FRAMES, OPENING, RECORDS, Sink, Step};
 use probe_common::order::LANES;
 use probe_common::slot::{Slot, TRANSPORT_TLS, TRANSPORT_UNKNOWN};
-use probe_common::walk::{RECEIVED, SENT};
+use probe_common::walk::{self, RECEIVED, SENT};
 
 use crate::maps::SLOTS;
 use crate::packet::Payload;
@@ -213,4 +213,30 @@ pub extern "C" fn step_sent(skb: *mut __sk_buff, place: u64, span: u64, at: u32,
 #[inline(never)]
 pub extern "C" fn step_received(skb: *mut __sk_buff, place: u64, span: u64, at: u32, now_ns: u64) -> u64 {
     step::<RECEIVED>(skb, place, span, at, now_ns)
+}
+
+#[inline(always)]
+fn run<const DIRECTION: u32>(skb: *mut __sk_buff, place: u64, span: u64, at: u32, now_ns: u64) -> u64 {
+    let Some(slot) = SLOTS.get_ptr_mut(place as u32) else { return DONE };
+    let source = Payload { skb, at: span as u32, len: (span >> 32) as u32 };
+    let (mut at, mut signals) = (at, 0);
+    // SAFETY: the slot that the caller walks.
+    let slot = unsafe { &mut *slot };
+    let lane = (place >> 32) as usize;
+    let done = walk::run::<DIRECTION, _>(slot, lane, &source, &mut at, now_ns, &mut signals) == Step::Done;
+    u64::from(at) | u64::from(signals & 0xffff) << 32 | if done { DONE } else { 0 }
+}
+
+/// A run of ordinary frames of the sending direction; arguments and result as for `step_sent`, which is for what is not done.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn run_sent(skb: *mut __sk_buff, place: u64, span: u64, at: u32, now_ns: u64) -> u64 {
+    run::<SENT>(skb, place, span, at, now_ns)
+}
+
+/// A run of ordinary frames of the receiving direction.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn run_received(skb: *mut __sk_buff, place: u64, span: u64, at: u32, now_ns: u64) -> u64 {
+    run::<RECEIVED>(skb, place, span, at, now_ns)
 }

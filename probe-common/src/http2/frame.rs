@@ -60,6 +60,21 @@ impl FrameHeader {
         }
     }
 
+    /// The same from the first eight bytes as one number, and the ninth: a load of a register instead of nine of bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_words(first: u64, last: u8) -> Self {
+        let stream = ((first as u32) << 8) | u32::from(last);
+        Self {
+            length: (first >> 40) as u32,
+            kind: (first >> 32) as u8,
+            flags: (first >> 24) as u8,
+            reserved: (stream >> 31) as u8,
+            stream: stream & 0x7fff_ffff,
+            pad: 0,
+        }
+    }
+
     /// True when the frame ends its sender's half of the stream. END_STREAM is 0x1 on DATA and HEADERS only.
     #[inline(always)]
     #[must_use]
@@ -110,6 +125,14 @@ mod tests {
         let h = FrameHeader::parse(&[0xff, 0xfe, 0xfd, 1, 0x25, 0x80, 1, 2, 3]);
         assert_eq!(h.length, 0x00ff_fefd);
         assert_eq!((h.kind, h.flags, h.reserved, h.stream), (1, 0x25, 1, 0x0001_0203));
+    }
+
+    #[test]
+    fn words_and_bytes_give_the_same_header() {
+        for b in [[0xff, 0xfe, 0xfd, 1, 0x25, 0x80, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8, 9], [0x80; 9]] {
+            let first = u64::from_be_bytes(*b.first_chunk().unwrap());
+            assert_eq!(FrameHeader::from_words(first, b[8]), FrameHeader::parse(&b));
+        }
     }
 
     #[test]

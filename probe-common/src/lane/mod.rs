@@ -4,6 +4,7 @@
 //! keeps at most one unit (a header and up to eight bytes of protocol fields) between pieces. Where its alignment is not
 //! known it scans for it, on evidence.
 
+mod run;
 mod scan;
 
 use crate::http2::{Bounds, FrameHeader, HEADER_LEN, Kind, PREFACE_LEN, PREFACE_START, flags, plausible};
@@ -47,6 +48,13 @@ pub trait Source {
     }
     /// Copies `n` bytes (1 to 17) that begin at `at` to `unit[offset..]`; `offset` is at most 16. False: not readable.
     fn load(&self, at: u32, unit: &mut [u8; 48], offset: u32, n: u32) -> bool;
+    /// The frame header at `at`, of which all nine bytes are at hand. `None`: not readable.
+    #[inline(always)]
+    fn header(&self, at: u32) -> Option<FrameHeader> {
+        let mut unit = [0; 48];
+        let loaded = self.load(at, &mut unit, 0, HEADER_LEN);
+        if loaded { unit.first_chunk().map(FrameHeader::parse) } else { None }
+    }
 }
 
 /// Who is told of each completed unit.
