@@ -211,7 +211,8 @@ fn every_client_is_flagged_in_each_of_50_runs() {
          after the fault; counted is from the fault itself, so up to 10 ms of the client's own waiting (curl: 30) are in the \
          figures. Every client opens a stream every 10 ms on one connection and has several waiting; they run at the same \
          time, each with a server of its own (Go {}). curl has ten streams and opens the next one when one is answered: \
-         behind the last answer only one is new, so it runs with `--min-streams 1`, by itself. Written by `cargo xtask accept tls` with \
+         behind the last answer only one is new, so it runs with `--min-streams 1`, by itself. A run that was too slow is made again \
+         when the machine did not run h2watch, or anybody, for 25 ms of it. Written by `cargo xtask accept tls` with \
          `H2WATCH_STALL_TABLE=1`.\n\n\
          | client | view | fault | runs | p50 | p99 | max |\n|---|---|---|---:|---:|---:|---:|\n",
         tools::GO
