@@ -163,5 +163,6 @@ fn streams_before_the_probe_are_not_taken_for_none() {
     let (connection, _) = wait_until_bound(&whole, server.address, "frames", SOON);
     assert_eq!(connection["joined_late"], false, "{connection}");
     let (counted, served) = counts_at_rest(&whole, &server, number(&connection, "pid") as u32);
-    assert!(counted == served || counted == served + 1, "{counted} of {served} streams were counted");
+    // The signal may stop the client within a write.
+    assert!(counted.abs_diff(served) <= 1, "{counted} of {served} streams were counted");
 }
