@@ -60,7 +60,8 @@ pub(super) fn run(program: &Path, h2watch: &Path) -> Result<String> {
         "{REQUESTS} requests, timeout {TIMEOUT_MS} ms, unplugged at request {FIRST} and each {EVERY} later; `--stall-after \
          {STALL_AFTER}`, the other options as above. Node and httpx send one request at a time, curl {PARALLEL}. A retry is one \
          more try, by the application at once, by curl (`--retry 1 --retry-all-errors`) after a second; lost is what fails after it. curl \
-         holds several connections by then, and a dead one is noticed when it is used: each takes along what is under way on it.\n\n\
+         holds several connections by then, and a dead one is noticed when it is used: each takes along what is under way on it. \
+         {REQUESTS} and not 30,000: a client that loses them all waits {TIMEOUT_MS} ms for each.\n\n\
          | client | retries | h2watch | lost | requests at a time | unplugs | connections that were unplugged | resets |\n|---|---:|---|---:|---:|---:|---:|---:|\n{}\n",
         rows.join("\n")
     ))
