@@ -17,6 +17,8 @@ pub(super) struct Pace {
     interval_ns: Nanos,
     next_tick_ns: Nanos,
     streams_opened: u64,
+    /// When the last look began, and what was to be done after it.
+    rested: Option<(Nanos, Rest)>,
 }
 
 /// What to do until the next look.
@@ -32,7 +34,7 @@ impl Pace {
     /// The first tick is one interval from now.
     #[must_use]
     pub(super) fn new(interval_ns: Nanos, now_ns: Nanos) -> Self {
-        Self { interval_ns, next_tick_ns: now_ns + interval_ns, streams_opened: 0 }
+        Self { interval_ns, next_tick_ns: now_ns + interval_ns, streams_opened: 0, rested: None }
     }
 
     /// True once for each interval: the outputs are drawn.
@@ -46,7 +48,8 @@ impl Pace {
     }
 
     /// After a look that counted `streams_opened` in total, or what may have opened some; `looked`: when it began, and when it
-    /// and what followed was done. At least as long as that took is left to others.
+    /// and what followed was done. At least as long as that took is left to others. Whoever is woken without a look and asks
+    /// again is told the same: a steady stream of events must not put the next look off.
     pub(super) fn rest(
         &mut self,
         looked: Range<Nanos>,
@@ -55,6 +58,9 @@ impl Pace {
         shortest_ns: Nanos,
     ) -> Rest {
         let Range { start: now_ns, end: done_ns } = looked;
+        if let Some((_, rest)) = self.rested.filter(|(looked_ns, _)| *looked_ns == now_ns) {
+            return rest;
+        }
         let stirred = std::mem::replace(&mut self.streams_opened, streams_opened) != streams_opened;
         let short = shortest_ns < self.interval_ns;
         let busy = short && (stirred || deadline.is_some());
@@ -67,7 +73,9 @@ impl Pace {
         }
         let took_ns = done_ns.saturating_sub(now_ns);
         let soonest_ns = (now_ns + SHORTEST_NS).max(done_ns + took_ns);
-        Rest { until_ns: until_ns.max(soonest_ns), arm: short && !busy }
+        let rest = Rest { until_ns: until_ns.max(soonest_ns), arm: short && !busy };
+        self.rested = Some((now_ns, rest));
+        rest
     }
 }
 
@@ -81,7 +89,7 @@ mod tests {
     fn a_long_threshold_needs_no_ring_and_no_extra_looks() {
         let mut pace = Pace::new(250 * MS, 0);
         assert_eq!(pace.rest(0..0, 10, None, 3000 * MS), Rest { until_ns: 250 * MS, arm: false });
-        assert_eq!(pace.rest(0..0, 20, Some(90 * MS), 3000 * MS), Rest { until_ns: 90 * MS, arm: false });
+        assert_eq!(pace.rest(MS..MS, 20, Some(90 * MS), 3000 * MS), Rest { until_ns: 90 * MS, arm: false });
     }
 
     #[test]
@@ -105,6 +113,20 @@ mod tests {
     fn a_long_look_is_followed_by_as_long_a_rest() {
         let mut pace = Pace::new(250 * MS, 0);
         assert_eq!(pace.rest(100 * MS..140 * MS, 1, Some(101 * MS), 5 * MS).until_ns, 180 * MS);
+    }
+
+    #[test]
+    fn events_that_ask_for_no_look_do_not_put_the_next_one_off() {
+        let mut pace = Pace::new(250 * MS, 0);
+        let rest = pace.rest(100 * MS..101 * MS, 1, None, 3000 * MS);
+        assert_eq!(rest, Rest { until_ns: 250 * MS, arm: false });
+        for woken_ms in [120, 180, 240, 249] {
+            assert_eq!(pace.rest(100 * MS..woken_ms * MS, 1, None, 3000 * MS), rest);
+        }
+        assert!(pace.tick(300 * MS));
+        let busy = pace.rest(300 * MS..300 * MS, 2, None, 5 * MS);
+        assert_eq!(busy, Rest { until_ns: 305 * MS, arm: false });
+        assert_eq!(pace.rest(300 * MS..301 * MS, 2, None, 5 * MS), busy, "what was stirred still is");
     }
 
     #[test]
