@@ -47,7 +47,7 @@ struct Outcome {
 pub(super) fn run(program: &Path, h2watch: &Path) -> Result<String> {
     let mut rows = Vec::new();
     for client in [Client::Node, Client::Httpx, Client::Curl] {
-        for (watched, retries) in [(false, 1), (true, 0), (true, 1)] {
+        for (watched, retries) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
             let outcome = once(program, watched.then_some(h2watch), client, retries)
                 .with_context(|| format!("{client:?}, watched: {watched}, retries: {retries}"))?;
             let row = outcome.row(watched, retries);

@@ -1,5 +1,5 @@
 //! `--seen`: what each client sees when its connection is reset before the answer comes, and what becomes of its next request.
-//! `xtask/netsplit/clients/measure.sh` does it, with the clients that are installed.
+//! `xtask/netsplit/clients/measure.sh` does it; a client that is missing fails it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,8 +14,8 @@ pub(super) fn run(programs: &[PathBuf]) -> Result<String> {
     let mut measure = Command::new("sh");
     measure.arg(script).args(programs).env("PYTHON", checkout::cache("venv/bin/python"));
     let said = command::output(&mut measure)?;
-    // Go, curl, Node and Python are what `cargo xtask setup` installs.
-    for client in ["netsplit-", "curl", "node", "httpx"] {
+    // All of them are what `cargo xtask setup` installs.
+    for client in ["netsplit-", "curl", "node", "httpx", "Java"] {
         ensure!(said.contains(client), "no word about {client}:\n{said}");
     }
     Ok(format!("```text\n{}\n```\n", said.trim()))
