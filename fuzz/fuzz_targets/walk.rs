@@ -25,7 +25,9 @@ impl Source for Bytes<'_> {
 
 fn deliver(slot: &mut Slot, direction: u32, seq: u32, bytes: &[u8], flags: u8, now_ns: u64) {
     let header = Segment { seq, ack: seq, payload: bytes.len() as u32, window: 1, flags: flags | TCP_ACK };
-    let cut = |place: probe_common::order::Place| Bytes(&bytes[place.skip as usize..(place.skip + place.len) as usize]);
+    let cut = |place: probe_common::order::Place| {
+        Bytes(&bytes[place.skip as usize..(place.skip + place.len) as usize])
+    };
     walk::segment(slot, direction, &header, cut, now_ns, 1 << 16);
 }
 
@@ -47,7 +49,10 @@ fuzz_target!(|data: &[u8]| {
     let (a, b) = (&whole.connection, &cut.connection);
     assert_eq!(a.transport, b.transport);
     if a.sent.desyncs == 0 {
-        assert_eq!((a.sent.frames, a.streams_opened, a.sent.records), (b.sent.frames, b.streams_opened, b.sent.records));
+        assert_eq!(
+            (a.sent.frames, a.streams_opened, a.sent.records),
+            (b.sent.frames, b.streams_opened, b.sent.records)
+        );
     }
     // Segments at arbitrary places of the sequence: holes, overlaps, repetitions.
     let mut slot = Box::<Slot>::default();

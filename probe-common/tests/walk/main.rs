@@ -6,3 +6,4 @@ mod order;
 mod script;
 mod split;
 mod tls;
+mod values;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::script::{PREFACE, Wire, cases, count, frame};
+use crate::values::{noted, told};
 use probe_common::slot::Slot;
 use probe_common::walk::{RECEIVED, SENT};
 
@@ -50,13 +51,16 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
         (stream.clone(), any::<u32>(), payload.clone()).prop_map(|(s, code, debug)| {
             frame(7, 0, 0, &[&s.to_be_bytes()[..], &code.to_be_bytes()[..], &debug[..]].concat())
         }),
-        (prop_oneof![Just(0u32), stream], 1u32..0x7fff_ffff).prop_map(|(s, n)| frame(
+        (prop_oneof![Just(0u32), stream.clone()], 1u32..0x7fff_ffff).prop_map(|(s, n)| frame(
             8,
             0,
             s,
             &n.to_be_bytes()
         )),
-        (11u8..=255, any::<u8>(), payload).prop_map(|(kind, flags, p)| frame(kind, flags, 7, &p)),
+        (stream.clone(), any::<[u8; 5]>()).prop_map(|(s, priority)| frame(2, 0, s, &priority)),
+        (stream.clone(), payload.clone()).prop_map(|(s, p)| frame(5, 4, s, &p)),
+        (stream, payload.clone()).prop_map(|(s, p)| frame(9, 4, s, &p)),
+        (10u8..=255, any::<u8>(), payload).prop_map(|(kind, flags, p)| frame(kind, flags, 7, &p)),
     ]
 }
 
@@ -83,6 +87,8 @@ proptest! {
         prop_assert_eq!(result(&whole.slot), result(&cut.slot));
         prop_assert_eq!(cut.slot.connection.sent.frames, count(&sent));
         prop_assert_eq!(cut.slot.connection.received.frames, count(&received));
+        prop_assert_eq!(noted(&cut.slot.connection.sent), told(&sent));
+        prop_assert_eq!(noted(&cut.slot.connection.received), told(&received));
         prop_assert_eq!(cut.slot.connection.sent.desyncs + cut.slot.connection.received.desyncs, 0);
     }
 
