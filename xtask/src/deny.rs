@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: licences, bans and sources of all dependencies, of both lock files, must pass. Advisories need
+//! `cargo xtask deny`: licences, bans and sources of all dependencies, of every lock file, must pass. Advisories need
 //! RustSec's database from the network: where it cannot be reached that is said loudly, and it is not taken for a pass.
 
 use std::path::Path;
@@ -8,18 +8,27 @@ use anyhow::{Context, Result, bail};
 
 use crate::{checkout, command, say, setup};
 
-/// The workspace and the kernel programs have a lock file each.
-const MANIFESTS: [&str; 2] = ["Cargo.toml", "probe-ebpf/Cargo.toml"];
+/// Everything of the product.
+const ALL: &[&str] = &["bans", "licenses", "sources"];
+/// The client with rustls is a test's own: TLS libraries are banned from the product, and are what it is there for.
+const WITHOUT_BANS: &[&str] = &["licenses", "sources"];
+
+/// Whatever has a lock file of its own, and what of it is checked.
+const MANIFESTS: [(&str, &[&str]); 4] = [
+    ("Cargo.toml", ALL),
+    ("probe-ebpf/Cargo.toml", ALL),
+    ("fuzz/Cargo.toml", ALL),
+    ("tui/tests/clients/rustls/Cargo.toml", WITHOUT_BANS),
+];
 
 pub(crate) fn run() -> Result<()> {
     let program = setup::CARGO_DENY.program()?;
-    for manifest in MANIFESTS {
-        let what = ["bans", "licenses", "sources"];
+    for (manifest, what) in MANIFESTS {
         command::quietly(deny(&program, manifest).args(what))
             .with_context(|| format!("cargo deny on {manifest}"))?;
-        say::line(&format!("deny: {manifest}: bans, licences, sources pass"));
+        say::line(&format!("deny: {manifest}: {} pass", what.join(", ")));
     }
-    MANIFESTS.iter().try_for_each(|manifest| advisories(&program, manifest))
+    MANIFESTS.iter().try_for_each(|(manifest, _)| advisories(&program, manifest))
 }
 
 fn advisories(program: &Path, manifest: &str) -> Result<()> {
@@ -52,6 +61,19 @@ fn deny(program: &Path, manifest: &str) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is excluded from the workspace has a lock file of its own.
+    #[test]
+    fn no_lock_file_is_left_out() {
+        let workspace = std::fs::read_to_string(checkout::root().join("Cargo.toml")).unwrap();
+        let excluded = workspace.lines().find_map(|line| line.strip_prefix("exclude = ")).unwrap();
+        for folder in excluded.split('"').skip(1).step_by(2) {
+            let manifest = format!("{folder}/Cargo.toml");
+            assert!(MANIFESTS.iter().any(|(checked, _)| *checked == manifest), "{manifest}");
+            assert!(checkout::root().join(folder).join("Cargo.lock").is_file(), "{folder}");
+        }
+        assert_eq!(MANIFESTS.len(), excluded.matches(',').count() + 2);
+    }
 
     #[test]
     fn an_advisory_is_not_mistaken_for_a_missing_network() {
