@@ -2,11 +2,10 @@
 
 use crate::support::cgroup::{self, Cgroup};
 use crate::support::compare::{number, sum_below};
-use crate::support::programs::{Program, installed, role};
+use crate::support::programs::{self, Program, installed, role};
 use crate::support::servers;
 use crate::support::tools;
 use crate::support::watch::{self, Watch};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -71,18 +70,8 @@ fn a_pid_that_exits_while_it_is_watched_ends_the_watch() {
 
 #[test]
 fn without_root() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("our folder");
-    let program = folder.path().join("h2watch");
-    std::fs::copy(env!("CARGO_BIN_EXE_h2watch"), &program).expect("a copy");
-    let as_nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-    let output = Command::new(tools::program("setpriv"))
-        .args(as_nobody)
-        .arg(&program)
-        .args(["--output", "json", "--pid", &std::process::id().to_string()])
-        .current_dir("/")
-        .output()
-        .expect("setpriv starts");
+    let pid = std::process::id().to_string();
+    let output = programs::h2watch_as_nobody(&["--output", "json", "--pid", &pid]);
     assert_refused(&output, &["root"]);
 }
 
@@ -100,9 +89,7 @@ fn without_cgroup_v2() {
 /// The ABI version is four bytes of a section of their own; whatever it says, another number is refused.
 #[test]
 fn an_object_with_another_abi_version() {
-    let built =
-        tools::workspace().join(format!("probe-ebpf/prebuilt/h2watch-probe.{}.o", std::env::consts::ARCH));
-    let mut bytes = std::fs::read(built).expect("the committed object");
+    let mut bytes = tools::probe_object();
     let (offset, size) = section(&bytes, "h2watch.abi");
     assert_eq!(size, 4 * probe_common::ABI.len());
     bytes[offset..offset + 4].copy_from_slice(&60_000u32.to_le_bytes());

@@ -4,7 +4,8 @@
 use super::tools;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Output, Stdio};
 
 /// A program from the PATH with arguments.
 pub(crate) fn installed(name: &str, arguments: &[&str]) -> Vec<String> {
@@ -23,6 +24,22 @@ pub(crate) fn role(role: &str, arguments: &[String]) -> Vec<String> {
     all.extend(settings);
     all.extend([this, "roles::play".into(), "--exact".into(), "--ignored".into(), "--nocapture".into()]);
     all
+}
+
+/// What h2watch says to a user who has no rights at all.
+pub(crate) fn h2watch_as_nobody(arguments: &[&str]) -> Output {
+    // A copy: the folder that it was built in may be root's.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("our folder");
+    let h2watch = folder.path().join("h2watch");
+    std::fs::copy(env!("CARGO_BIN_EXE_h2watch"), &h2watch).expect("a copy");
+    Command::new(tools::program("setpriv"))
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+        .arg(&h2watch)
+        .args(arguments)
+        .current_dir("/")
+        .output()
+        .expect("setpriv starts")
 }
 
 /// A child process that is killed when dropped.

@@ -32,6 +32,13 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is a folder of the workspace")
 }
 
+/// The kernel programs under test: another object where h2watch itself is told to load another one (`cargo xtask probe --check`).
+pub(crate) fn probe_object() -> Vec<u8> {
+    let committed = format!("probe-ebpf/prebuilt/h2watch-probe.{}.o", std::env::consts::ARCH);
+    let file = std::env::var_os("H2WATCH_PROBE").map_or_else(|| workspace().join(committed), PathBuf::from);
+    std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
 /// A client program's source, `tui/tests/clients/NAME`.
 pub(crate) fn client_source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)

@@ -71,13 +71,11 @@ impl Harness {
     pub(super) fn load(name: &str) -> Self {
         tools::require_root();
         stay_on_this_cpu();
-        let file = format!("probe-ebpf/prebuilt/h2watch-probe.{}.o", std::env::consts::ARCH);
-        let object = std::fs::read(tools::workspace().join(&file)).unwrap_or_else(|e| panic!("{file}: {e}"));
         let mut bpf = EbpfLoader::new()
             .map_max_entries("SLOTS", SLOTS)
             .map_max_entries("CONNECTIONS", BATCH as u32 * 2)
             .map_max_entries("FREE", SLOTS)
-            .load(&object)
+            .load(&tools::probe_object())
             .expect("the kernel takes the maps");
         let program: &mut CgroupSkb = bpf.program_mut(name).expect("its name").try_into().expect("its kind");
         program.load().expect("the verifier accepts it");
