@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, Level};
 use crate::diag::Namespaces;
 use crate::kernel;
 use crate::privileges;
@@ -15,11 +15,13 @@ const NEEDED: [&str; 4] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON", "CAP_SYS_P
 
 /// All checks, in the order in which watching needs them.
 pub(super) fn examine() -> Vec<Finding> {
-    let mut findings = vec![kernel(), rights(), uprobes()];
+    let rights = rights();
+    let may_watch = rights.level == Level::Pass;
+    let mut findings = vec![kernel(), rights, uprobes(may_watch)];
     match Hierarchy::find_mount() {
         Ok(hierarchy) => {
             findings.push(Finding::pass("cgroup v2", format!("mounted at {}", hierarchy.mount().display())));
-            findings.extend(probe(&hierarchy));
+            findings.extend(probe(&hierarchy, may_watch));
         }
         Err(error) => findings.push(Finding::fail("cgroup v2", "not mounted", format!("{error:#}"))),
     }
@@ -68,7 +70,11 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(" ") }
 }
 
-fn uprobes() -> Finding {
+/// Whether what the first check found missing is all that is missing is not known then.
+fn uprobes(may_watch: bool) -> Finding {
+    if !may_watch {
+        return Finding::warn("uprobes", "not tried without the rights above", "run it with sudo");
+    }
     if may_attach_uprobes() {
         return Finding::pass("uprobes", "TLS libraries can be looked into with the rights that are held");
     }
@@ -80,7 +86,7 @@ fn uprobes() -> Finding {
 }
 
 /// Loads the probe and attaches it to a cgroup without processes.
-fn probe(hierarchy: &Hierarchy) -> Vec<Finding> {
+fn probe(hierarchy: &Hierarchy, may_watch: bool) -> Vec<Finding> {
     let object = match Object::find() {
         Ok(object) => object,
         Err(error) => return vec![Finding::fail("probe", format!("{error:#}"), "use an unmodified release")],
@@ -95,7 +101,11 @@ fn probe(hierarchy: &Hierarchy) -> Vec<Finding> {
     let mut probe = match Probe::load(&object, &setup) {
         Ok(probe) => probe,
         Err(error) => {
-            let advice = "H2WATCH_VERIFIER_LOG=1 shows the verifier's whole log; please report it";
+            let advice = if may_watch {
+                "H2WATCH_VERIFIER_LOG=1 shows the verifier's whole log; please report it"
+            } else {
+                "it needs the rights above"
+            };
             return vec![Finding::fail("probe", format!("{error:#}"), advice)];
         }
     };
