@@ -11,6 +11,8 @@ pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
+    /// A core file of h2watch helps nobody, and a terminal in raw mode and a cgroup that stays are in everybody's way.
+    quit: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -24,6 +26,7 @@ impl Signals {
             interrupt: of(SignalKind::interrupt())?,
             terminate: of(SignalKind::terminate())?,
             hangup: of(SignalKind::hangup())?,
+            quit: of(SignalKind::quit())?,
         })
     }
 
@@ -33,6 +36,7 @@ impl Signals {
             _ = self.interrupt.recv() => Signal::INT,
             _ = self.terminate.recv() => Signal::TERM,
             _ = self.hangup.recv() => Signal::HUP,
+            _ = self.quit.recv() => Signal::QUIT,
         }
     }
 }

@@ -1,11 +1,14 @@
-//! The dashboard in a real terminal (tmux), in the smallest and in a large size: it shows the stalled connection, quits on
-//! `q`, and gives the terminal back.
+//! The dashboard in a real terminal (tmux), in the smallest and in a large size: it shows the stalled connection, does what
+//! its keys say, and gives the terminal back, after `q` as after a signal.
 
+use crate::support::cgroup::Cgroup;
 use crate::support::link::Link;
-use crate::support::programs::role;
+use crate::support::programs::{Program, role};
 use crate::support::watch::signal_process;
 use crate::support::{servers, take_turns, tools, wait_until};
+use rustix::process::Signal;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -56,6 +59,11 @@ impl Terminal {
         self.tmux(&["send-keys", "-l", keys]);
     }
 
+    /// A key by tmux's name for it.
+    fn press_key(&self, name: &str) {
+        self.tmux(&["send-keys", name]);
+    }
+
     fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }
@@ -81,8 +89,22 @@ impl Terminal {
     }
 
     /// Is the alternate screen on, is the cursor shown, does somebody want the mouse.
-    fn modes(&self) -> String {
+    pub(crate) fn modes(&self) -> String {
         self.tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}"])
+    }
+
+    /// What `stty -g` says.
+    fn settings(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // A word that is not on the screen yet.
+        let name = format!("STTY{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.say(&format!("clear; echo {name}:$(stty -g):"));
+        let screen = self.shows("what stty says", |screen| settings(screen, &name).is_some());
+        settings(&screen, &name).expect("just seen")
+    }
+
+    fn shows_the_shell(&self) {
+        self.shows("the shell", |screen| screen.trim_end().ends_with("shell$"));
     }
 }
 
@@ -96,19 +118,30 @@ pub(crate) fn quoted(words: &[String]) -> String {
     words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }
 
+/// What a terminal is like: screen, cursor and mouse, and the settings of the line.
+#[derive(Debug, PartialEq)]
+struct Manners(String, String);
+
+impl Manners {
+    fn of(terminal: &Terminal) -> Self {
+        Self(terminal.modes(), terminal.settings())
+    }
+}
+
 fn shows_the_stalled_connection(columns: usize, rows: usize) {
     let _turn = take_turns();
-    let link = Link::to(servers::start());
+    let server = servers::start();
+    let (link, other) = (Link::to(server), Link::to(server));
     let terminal = Terminal::new(columns, rows);
-    terminal.say("stty -a > /dev/null; echo BEFORE:$(stty -g):");
-    let before = settings(&terminal.shows("stty", |screen| settings(screen, "BEFORE").is_some()), "BEFORE");
-    let modes = terminal.modes();
+    terminal.shows_the_shell();
+    let before = Manners::of(&terminal);
 
-    let client = role("steady", &["20", "200", "/bytes/10", &link.address.to_string()].map(str::to_owned));
+    let (address, calm) = (link.address.to_string(), other.address.to_string());
+    let client = role("steady", &["20", "200", "/bytes/10", &address, &calm].map(str::to_owned));
     let h2watch = env!("CARGO_BIN_EXE_h2watch");
     terminal.say(&format!("clear; {h2watch} --stall-after 1s -- {}", quoted(&client)));
-    let address = link.address.to_string();
-    let healthy = terminal.shows("the connection", |screen| row(screen, &address).is_some());
+    let healthy = terminal
+        .shows("both connections", |screen| [&address, &calm].iter().all(|a| row(screen, a).is_some()));
     assert!(!healthy.contains("1 stalled"), "not yet:\n{healthy}");
     link.unplug();
     // The proxy's kernel acknowledges, nobody answers.
@@ -116,20 +149,74 @@ fn shows_the_stalled_connection(columns: usize, rows: usize) {
     let stalled = terminal.shows("the stall", |screen| row(screen, &address).is_some_and(is_stalled));
     assert!(stalled.contains("1 stalled"), "{stalled}");
     println!("{columns}x{rows}\n{stalled}");
-    assert!(stalled.lines().all(|line| line.chars().count() <= terminal.columns), "too wide:\n{stalled}");
-    assert!(stalled.lines().count() <= terminal.rows, "too high:\n{stalled}");
+    assert_fits(&terminal, &stalled);
 
-    terminal.tmux(&["send-keys", "q"]);
-    terminal.shows("the shell again", |screen| screen.trim_end().ends_with("shell$"));
-    assert_eq!(terminal.modes(), modes, "screen, cursor and mouse are as before");
-    terminal.say("clear; echo AFTER:$(stty -g):");
-    let after = settings(&terminal.shows("stty", |screen| settings(screen, "AFTER").is_some()), "AFTER");
-    assert_eq!(after, before, "the terminal's settings are as before");
+    obeys_its_keys(&terminal, &address, &calm);
+    stands_still_while_paused(&terminal, &link);
+
+    terminal.press("q");
+    terminal.shows_the_shell();
+    assert_eq!(Manners::of(&terminal), before, "the terminal is as before");
 }
 
-/// The table's row of the only connection, which is selected, in lower case.
+fn assert_fits(terminal: &Terminal, screen: &str) {
+    assert!(screen.lines().all(|line| line.chars().count() <= terminal.columns), "too wide:\n{screen}");
+    assert!(screen.lines().count() <= terminal.rows, "too high:\n{screen}");
+}
+
+/// `?`, `j`, `k` and enter, with a stalled connection on top of the table and a calm one below it.
+fn obeys_its_keys(terminal: &Terminal, address: &str, calm: &str) {
+    let has_help =
+        |screen: &str| screen.contains("╭ help ") && screen.contains("streams opened while stalled");
+    terminal.press("?");
+    assert_fits(terminal, &terminal.shows("the help", has_help));
+    terminal.press("?");
+    terminal.shows("the table behind the help", |screen| !has_help(screen) && row(screen, address).is_some());
+
+    let selects = |wanted: &str| {
+        let wanted = wanted.to_owned();
+        move |screen: &str| row(screen, &wanted).is_some_and(|row| row.starts_with('>'))
+    };
+    // The selection stays on the connection that was on top before the stall.
+    terminal.press("k");
+    terminal.shows("the first row selected", selects(address));
+    terminal.press("j");
+    terminal.shows("the second row selected", selects(calm));
+    terminal.press("k");
+    terminal.shows("the first row selected again", selects(address));
+
+    terminal.press_key("Enter");
+    let is_its_page = |screen: &str| {
+        screen.contains(" esc back ")
+            && screen.contains(&format!("→ {address}"))
+            && [address, calm].iter().all(|address| row(screen, address).is_none())
+    };
+    let page = terminal.shows("all facts of the selected connection", is_its_page);
+    assert!(page.contains("stalled: silent_peer for") && page.contains(" tcp "), "{page}");
+    assert_fits(terminal, &page);
+    terminal.press_key("Escape");
+    terminal.shows("the table again", selects(address));
+}
+
+/// `p`: what the person reads stays, whatever happens; at the next `p` it is up to date.
+fn stands_still_while_paused(terminal: &Terminal, link: &Link) {
+    terminal.press("p");
+    let paused = terminal.shows("that it is paused", |screen| screen.contains(" PAUSED "));
+    let carried = || link.recordings().values().map(|recording| recording.received.len()).sum::<usize>();
+    let before = carried();
+    link.plug_in();
+    // More than four intervals of the dashboard: some 50 answers a second, of 20 bytes at least.
+    wait_until(SOON, "the link carries answers again", || (carried() > before + 1500).then_some(()));
+    assert_eq!(terminal.screen(), paused, "it stands still");
+    terminal.press("p");
+    terminal.shows("the recovery", |screen| !screen.contains(" PAUSED ") && !screen.contains("1 stalled"));
+}
+
+/// The table's row of a connection, in lower case; `>` is in front of the selected one. Elsewhere an address is in the title, as a
+/// part of the command, and behind an arrow.
 fn row(screen: &str, address: &str) -> Option<String> {
-    screen.lines().find(|line| line.starts_with('>') && line.contains(address)).map(str::to_lowercase)
+    let mut rows = screen.lines().filter(|line| !line.starts_with(" h2watch ") && !line.contains('→'));
+    rows.find(|line| line.contains(address)).map(str::to_lowercase)
 }
 
 /// What `echo NAME:$(stty -g):` printed, which may be wrapped over lines.
@@ -152,18 +239,36 @@ fn at_200_by_50_it_shows_the_stalled_connection_and_gives_the_terminal_back() {
     shows_the_stalled_connection(200, 50);
 }
 
-/// Ended by a signal instead of a key.
+/// Every signal that asks it to end, the one that would leave a core file included: at the terminal that means the same.
 #[test]
 fn ended_by_a_signal_it_gives_the_terminal_back() {
     let _turn = take_turns();
+    let cgroup = Cgroup::new("signal");
+    let target = Program::start_with(&["sleep".to_owned(), "60".to_owned()], |c| cgroup.start_inside(c));
     let terminal = Terminal::new(81, 24);
-    terminal.shows("the shell", |screen| screen.contains("shell$"));
-    let modes = terminal.modes();
-    terminal.say(&format!("{} -- sleep 60", env!("CARGO_BIN_EXE_h2watch")));
+    terminal.shows_the_shell();
+    let before = Manners::of(&terminal);
+    let h2watch = env!("CARGO_BIN_EXE_h2watch");
+    let watch_pid = format!("clear; {h2watch} --pid {}; echo STATUS:$?", target.pid());
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
+        signal_when_it_is_on(&terminal, &watch_pid, &before, signal);
+        terminal.shows("a good end", |screen| screen.contains("STATUS:0"));
+        assert_eq!(Manners::of(&terminal), before, "after {signal:?} the terminal is as before");
+    }
+    // The command gets the signal, and its end is that of the watch.
+    for (signal, status) in [(Signal::TERM, "STATUS:143"), (Signal::QUIT, "STATUS:131")] {
+        let command = format!("clear; {h2watch} -- sleep 60; echo STATUS:$?");
+        signal_when_it_is_on(&terminal, &command, &before, signal);
+        terminal.shows("the command's end", |screen| screen.contains(status));
+        assert_eq!(Manners::of(&terminal), before, "after {signal:?} the terminal is as before");
+    }
+}
+
+fn signal_when_it_is_on(terminal: &Terminal, command: &str, before: &Manners, signal: Signal) {
+    terminal.say(command);
     let h2watch = wait_until(SOON, "h2watch takes over the screen", || {
-        (terminal.modes() != modes).then(|| terminal.foreground()).flatten()
+        (terminal.modes() != before.0).then(|| terminal.foreground()).flatten()
     });
-    signal_process(h2watch, rustix::process::Signal::TERM);
-    terminal.shows("the shell again", |screen| screen.trim_end().ends_with("shell$"));
-    assert_eq!(terminal.modes(), modes, "screen, cursor and mouse are as before");
+    signal_process(h2watch, signal);
+    terminal.shows_the_shell();
 }

@@ -18,6 +18,7 @@ mod check;
 mod contention;
 mod counts;
 mod dashboard;
+mod demo;
 mod doctor;
 mod errors;
 mod exporter;
