@@ -17,8 +17,11 @@ pub type WriteConnections = dyn Fn(&Snapshot) -> String + Send + Sync;
 /// The probe loop counts as stuck when it gave nothing for this long: 40 intervals of 250 ms.
 pub const STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// All connections as JSON can be many megabytes: one copy serves everyone who asks within this time.
-const SHARE_FOR: Duration = Duration::from_secs(1);
+/// A thousand scrapers at once cost one rendering and one buffer.
+const SHARE_METRICS_FOR: Duration = Duration::from_millis(50);
+
+/// Bodies of one kind that slow readers may hold at the same time. `/connections` can be many megabytes.
+const MAX_COPIES: usize = 4;
 
 /// Same-origin only, no script at all: the page needs neither.
 const CONTENT_SECURITY_POLICY: &str =
@@ -29,6 +32,7 @@ pub(super) struct Router {
     exporter: Exporter,
     write_connections: Box<WriteConnections>,
     connections: Shared<()>,
+    share_connections_for: Duration,
     metrics: Shared<Format>,
 }
 
@@ -39,8 +43,13 @@ impl fmt::Debug for Router {
 }
 
 impl Router {
-    pub(super) fn new(exporter: Exporter, write_connections: Box<WriteConnections>) -> Self {
-        Self { exporter, write_connections, connections: Shared::default(), metrics: Shared::default() }
+    pub(super) fn new(
+        exporter: Exporter,
+        write_connections: Box<WriteConnections>,
+        share_connections_for: Duration,
+    ) -> Self {
+        let (connections, metrics) = (Shared::default(), Shared::default());
+        Self { exporter, write_connections, connections, share_connections_for, metrics }
     }
 
     pub(super) fn exporter(&self) -> &Exporter {
@@ -67,8 +76,7 @@ impl Router {
     fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
         let format = Format::negotiate(accept);
-        // A thousand scrapers at once cost one rendering and one buffer.
-        let body = self.metrics.get(format, Duration::from_millis(50), || self.exporter.render(format));
+        let body = self.metrics.get(format, SHARE_METRICS_FOR, || self.exporter.render(format));
         answer(StatusCode::OK, format.content_type(), body)
     }
 
@@ -80,7 +88,7 @@ impl Router {
     }
 
     fn connections(&self) -> Response<Full<Bytes>> {
-        let body = self.connections.get((), SHARE_FOR, || match self.exporter.snapshot() {
+        let body = self.connections.get((), self.share_connections_for, || match self.exporter.snapshot() {
             Some(snapshot) => (self.write_connections)(&snapshot).into(),
             None => (self.write_connections)(&Snapshot::default()).into(),
         });
@@ -127,9 +135,18 @@ fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Respon
     response
 }
 
-/// The last body of each kind, for everyone who asks soon enough.
+/// The bodies that are given out: the newest of its kind to everyone who asks soon enough, then a new one. As long as clients
+/// still read `MAX_COPIES` of them there is no new one, and the newest serves for longer. So readers who take their time hold a
+/// number of copies that does not depend on their own, and `write_timeout` says for how long at most.
 #[derive(Debug)]
-struct Shared<K>(Mutex<Vec<(K, Instant, Bytes)>>);
+struct Shared<K>(Mutex<Vec<Body<K>>>);
+
+#[derive(Debug)]
+struct Body<K> {
+    kind: K,
+    made: Instant,
+    bytes: Bytes,
+}
 
 impl<K> Default for Shared<K> {
     fn default() -> Self {
@@ -140,12 +157,39 @@ impl<K> Default for Shared<K> {
 impl<K: PartialEq> Shared<K> {
     fn get(&self, kind: K, keep: Duration, make: impl FnOnce() -> Bytes) -> Bytes {
         let mut bodies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bodies.retain(|(_, at, _)| at.elapsed() < keep);
-        if let Some((_, _, body)) = bodies.iter().find(|(k, _, _)| *k == kind) {
-            return body.clone();
+        bodies.retain(|body| body.made.elapsed() < keep || !body.bytes.is_unique());
+        // In the order in which they were made.
+        let mut newest_first = bodies.iter().rev().filter(|body| body.kind == kind);
+        if let Some(newest) = newest_first.next()
+            && (newest.made.elapsed() < keep || newest_first.count() + 1 >= MAX_COPIES)
+        {
+            return newest.bytes.clone();
         }
-        let body = make();
-        bodies.push((kind, Instant::now(), body.clone()));
-        body
+        let bytes = make();
+        bodies.push(Body { kind, made: Instant::now(), bytes: bytes.clone() });
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_who_take_their_time_hold_few_copies_and_block_nobody() {
+        let shared = Shared::default();
+        let mut made = 0;
+        let mut ask = |kind| {
+            shared.get(kind, Duration::ZERO, || {
+                made += 1;
+                vec![b'x'; made].into()
+            })
+        };
+        let mut held: Vec<Bytes> = (0..100).map(|_| ask("slow")).collect();
+        assert_eq!(held.last().unwrap().len(), MAX_COPIES, "the newest one is given out again");
+        assert_eq!(ask("other").len(), MAX_COPIES + 1, "another kind has copies of its own");
+        // One of them is read to its end: there is room for what is new.
+        held.remove(0);
+        assert_eq!(ask("slow").len(), MAX_COPIES + 2);
     }
 }

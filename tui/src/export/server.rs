@@ -32,8 +32,10 @@ pub struct HttpLimits {
     pub header_bytes: usize,
     /// Time to send a complete header; also how long an idle connection is kept.
     pub header_timeout: Duration,
-    /// Time that a client may leave an answer unread.
+    /// Time to read an answer, the whole of it.
     pub write_timeout: Duration,
+    /// Time for which one copy of `/connections` serves everyone who asks.
+    pub share_connections_for: Duration,
     /// With every place taken, a connection older than this is cut for a new one.
     pub grace: Duration,
     /// Time that answers under way get at shutdown.
@@ -48,7 +50,9 @@ impl Default for HttpLimits {
             header_bytes: 8192,
             // Longer than the usual scrape interval of 15 s would keep connections; a new one costs nothing on this scale.
             header_timeout: Duration::from_secs(5),
+            // As long as Prometheus waits for a scrape.
             write_timeout: Duration::from_secs(10),
+            share_connections_for: Duration::from_secs(1),
             grace: Duration::from_secs(1),
             shutdown_timeout: Duration::from_secs(2),
         }
@@ -63,7 +67,7 @@ pub async fn serve(
     limits: HttpLimits,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = Arc::new(Router::new(exporter, write_connections));
+    let router = Arc::new(Router::new(exporter, write_connections, limits.share_connections_for));
     let mut places = Places::new(limits.connections, limits.grace);
     let mut clients = JoinSet::new();
     let (stop, stopped) = watch::channel(());

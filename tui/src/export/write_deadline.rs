@@ -1,5 +1,5 @@
-//! A stream that gives up on a reader who does not read: without it a scraper that stops reading in the middle of an answer
-//! would hold its buffer and its place for ever.
+//! A stream that gives up on a reader who does not read: without it a scraper that stops reading in the middle of an answer, or
+//! takes a little of it now and then, would hold its buffer and its place for ever.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,28 +8,31 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Wraps a stream: no write may wait longer than `limit`.
+/// Wraps a stream: what is written until the next flush, a whole answer, must be taken within `limit`.
 #[derive(Debug)]
 pub(super) struct WriteDeadline<S> {
     stream: S,
     limit: Duration,
+    /// When the answer under way began; none is, when everything was flushed.
+    began: Option<Instant>,
+    /// Wakes a write that waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteDeadline<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, deadline: None }
+        Self { stream, limit, began: None, deadline: None }
     }
 
-    /// Passes on what is ready; turns waiting for too long into an error.
+    /// Turns an answer that takes too long into an error. Progress is no excuse: a reader who takes a byte now and then holds as
+    /// much as one who takes nothing.
     fn bound<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let began = *self.began.get_or_insert_with(Instant::now);
         if polled.is_ready() {
-            self.deadline = None;
             return polled;
         }
-        let limit = self.limit;
-        let deadline =
-            self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        let end = began + self.limit;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
         ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read the answer")))
     }
@@ -65,9 +68,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteDeadline<S> {
         self.bound(cx, polled)
     }
 
+    /// hyper flushes what is below its own buffer when that is empty: the answer is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        self.bound(cx, polled)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        (self.began, self.deadline) = (None, None);
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

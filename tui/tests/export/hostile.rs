@@ -1,11 +1,14 @@
 //! Slow, greedy and broken clients, crowds, and the end of the server: it keeps serving and its memory stays bounded.
 
 use crate::client::{Answer, DEADLINE, get, raw, read};
-use crate::synthetic::{SECOND, Served, connection, snapshot};
+use crate::synthetic::{SECOND, Served, connection, exporter, snapshot};
 use h2watch::export::HttpLimits;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 fn quick() -> HttpLimits {
@@ -107,6 +110,94 @@ async fn a_reader_who_does_not_read_is_cut() {
     assert_eq!(get(served.address, "/healthz").await.status, 200);
     assert!(started.elapsed() < Duration::from_secs(20));
     drop(greedy);
+}
+
+const LARGE_BYTES: usize = 8 << 20;
+
+/// Small, so that a server is stuck at once, and goes on with each little that is read.
+const SMALL_BUFFER_BYTES: u32 = 16 << 10;
+
+/// Every copy of `/connections` is another one, and counted.
+fn served_large(limits: HttpLimits, buffer_bytes: u32) -> (Served, Arc<AtomicUsize>) {
+    let limits = HttpLimits { share_connections_for: Duration::ZERO, ..limits };
+    let socket = TcpSocket::new_v4().unwrap();
+    // Those that it accepts inherit it.
+    socket.set_send_buffer_size(buffer_bytes).unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let copies = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&copies);
+    let large = move |_: &_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        "x".repeat(LARGE_BYTES)
+    };
+    (Served::on(socket.listen(1024).unwrap(), exporter(), limits, Box::new(large)), copies)
+}
+
+/// Has asked for `/connections` and read the first byte of the answer.
+async fn slow_reader(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(SMALL_BUFFER_BYTES).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream.write_all(b"GET /connections HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    timeout(DEADLINE, stream.read_exact(&mut [0])).await.unwrap().unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_a_little_now_and_then_is_cut_as_well() {
+    let limits = HttpLimits { connections: 1, grace: Duration::from_secs(60), ..quick() };
+    let (served, _) = served_large(limits, SMALL_BUFFER_BYTES);
+    let mut slow = slow_reader(served.address).await;
+    let drip = tokio::spawn(async move {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(1..) = slow.read(&mut buffer).await {
+            // A write is never stuck for as long as an answer may take.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    // At this rate the whole takes minutes; the only place is free long before that.
+    let started = Instant::now();
+    assert_eq!(get(served.address, "/healthz").await.status, 503, "nothing was observed");
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    drip.abort();
+}
+
+#[tokio::test]
+async fn each_answer_of_a_connection_has_its_own_time() {
+    let limits = HttpLimits { write_timeout: Duration::from_secs(2), ..HttpLimits::default() };
+    let (served, copies) = served_large(limits, 1 << 20);
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    let started = Instant::now();
+    // More answers than fit into the time of one.
+    while started.elapsed() < Duration::from_millis(2500) {
+        stream.write_all(b"GET /connections HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut taken = 0;
+        while taken < LARGE_BYTES {
+            let n = timeout(DEADLINE, stream.read(&mut buffer)).await.unwrap().unwrap();
+            assert!(n > 0, "cut after {:?}", started.elapsed());
+            taken += n;
+        }
+    }
+    assert!(copies.load(Ordering::Relaxed) > 1);
+}
+
+#[tokio::test]
+async fn readers_who_take_their_time_hold_few_copies() {
+    let limits = HttpLimits { write_timeout: Duration::from_secs(2), ..HttpLimits::default() };
+    let (served, copies) = served_large(limits, SMALL_BUFFER_BYTES);
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        slow.push(slow_reader(served.address).await);
+    }
+    let made = copies.load(Ordering::Relaxed);
+    assert!((1..10).contains(&made), "{made} copies for 100 readers");
+    // Their time is over: whoever asks gets what is new.
+    let started = Instant::now();
+    while copies.load(Ordering::Relaxed) == made {
+        assert!(started.elapsed() < DEADLINE, "no new copy");
+        slow.push(slow_reader(served.address).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! Snapshots that nobody measured.
 
-use h2watch::export::{Exporter, HttpLimits, LabelLimits, serve};
+use h2watch::export::{Exporter, HttpLimits, LabelLimits, WriteConnections, serve};
 use h2watch::model::sample::{Owner, Reading, Streams, TlsFacts, Traffic, Transport, View};
 use h2watch::model::snapshot::{Connection, Snapshot};
 use h2watch::verdict::{Cause, Severity, State, Verdict};
@@ -105,10 +105,20 @@ impl Served {
 
     pub(crate) async fn with(exporter: Exporter, limits: HttpLimits) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let json = |snapshot: &Snapshot| format!("{{\"connections\":{}}}\n", snapshot.connections.len());
+        Self::on(listener, exporter, limits, Box::new(json))
+    }
+
+    /// `json` writes `/connections`.
+    pub(crate) fn on(
+        listener: TcpListener,
+        exporter: Exporter,
+        limits: HttpLimits,
+        json: Box<WriteConnections>,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let json = |snapshot: &Snapshot| format!("{{\"connections\":{}}}\n", snapshot.connections.len());
-        let server = tokio::spawn(serve(listener, exporter.clone(), Box::new(json), limits, async {
+        let server = tokio::spawn(serve(listener, exporter.clone(), json, limits, async {
             let _ = stopped.await;
         }));
         Self { exporter, address, stop: Some(stop), server }

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// What memory may grow by. `/connections` is 15 MB with 10,000 connections, there is a new copy each second, and a client may
-/// leave one unread for ten seconds. A copy for each of the 120 clients that do would be 1.8 GB.
+/// What memory may grow by. `/connections` is 15 MB with 10,000 connections, slow readers hold up to four copies of it, and one more
+/// is being written. A copy for each of the 120 clients that read nothing would be 1.8 GB.
 const MAY_GROW_BYTES: u64 = 256 << 20;
 /// With all places taken, a newcomer waits until the oldest client has had its second.
 const SERVED_WITHIN: Duration = Duration::from_secs(10);
