@@ -47,8 +47,7 @@ pub(super) struct Aggregate {
     seen: HashMap<Cookie, Seen>,
     pub(super) workloads: Limit<Workload>,
     pub(super) destinations: Limit<String>,
-    max_pairs: usize,
-    pub(super) pair_overflow: u64,
+    pub(super) pairs: Limit<GroupKey>,
     /// Pod uid and unit of the workloads that have a place.
     pub(super) identities: BTreeMap<Workload, (String, String)>,
     pub(super) stalls: [u64; Cause::ALL.len()],
@@ -67,7 +66,23 @@ struct Seen {
     /// The server name was known when the key was made.
     named: bool,
     cause: Option<Cause>,
+    overflowed: Overflowed,
     round: u64,
+}
+
+/// The limits that have put a connection under ~other: each counts a connection once, whether it found no place as a newcomer or
+/// lost the one that it had.
+#[derive(Clone, Copy, Debug, Default)]
+struct Overflowed {
+    workload: bool,
+    destination: bool,
+    pair: bool,
+}
+
+/// Counts, unless that was done already.
+fn count_once(done: &mut bool, overflow: &mut u64) {
+    *overflow += u64::from(!*done);
+    *done = true;
 }
 
 impl Aggregate {
@@ -80,8 +95,7 @@ impl Aggregate {
             seen: HashMap::new(),
             workloads: Limit::new(limits.workloads),
             destinations: Limit::new(limits.destinations),
-            max_pairs: limits.pairs,
-            pair_overflow: 0,
+            pairs: Limit::new(limits.pairs),
             identities: BTreeMap::new(),
             stalls: [0; Cause::ALL.len()],
             stall_durations: durations.into(),
@@ -113,6 +127,7 @@ impl Aggregate {
         self.groups.values_mut().for_each(Group::begin);
         self.workloads.begin();
         self.destinations.begin();
+        self.pairs.begin();
     }
 
     fn keep_places(&mut self, snapshot: &Snapshot) {
@@ -128,6 +143,7 @@ impl Aggregate {
             let kept = std::mem::take(&mut group.kept);
             self.workloads.count(&key.workload, kept, snapshot.now_ns);
             self.destinations.count(&key.destination, kept, snapshot.now_ns);
+            self.pairs.count(key, kept, snapshot.now_ns);
         }
     }
 
@@ -145,18 +161,21 @@ impl Aggregate {
                 return seen.group;
             }
         }
-        let newcomer = seen.is_none();
-        self.admit(labels::key(reading), connection, stalled, newcomer, now_ns)
+        let mut overflowed = seen.map(|seen| seen.overflowed).unwrap_or_default();
+        let key = self.admit(labels::key(reading), stalled, &mut overflowed, now_ns);
+        self.seen.entry(reading.id).or_default().overflowed = overflowed;
+        self.identify(&key.workload, connection);
+        self.group(key)
     }
 
+    /// The labels that a connection gets under the limits. `urgent`: it is stalled.
     fn admit(
         &mut self,
         mut key: GroupKey,
-        connection: &Connection,
         urgent: bool,
-        newcomer: bool,
+        overflowed: &mut Overflowed,
         now_ns: Nanos,
-    ) -> GroupId {
+    ) -> GroupKey {
         match self.workloads.admit(&key.workload, urgent, now_ns) {
             Admission::Placed => {}
             Admission::Replaced(old) => {
@@ -164,25 +183,34 @@ impl Aggregate {
                 self.remove_groups(|key, _| key.workload == old);
             }
             Admission::Full => {
-                self.workloads.overflow += u64::from(newcomer);
-                key.workload = Workload { comm: OTHER.to_owned(), container: String::new() };
+                count_once(&mut overflowed.workload, &mut self.workloads.overflow);
+                key.workload = Workload::other();
             }
         }
         match self.destinations.admit(&key.destination, urgent, now_ns) {
             Admission::Placed => {}
             Admission::Replaced(old) => self.remove_groups(|key, _| key.destination == old),
             Admission::Full => {
-                self.destinations.overflow += u64::from(newcomer);
+                count_once(&mut overflowed.destination, &mut self.destinations.overflow);
                 OTHER.clone_into(&mut key.destination);
             }
         }
-        self.identify(&key.workload, connection);
-        if self.ids.len() >= self.max_pairs && !self.ids.contains_key(&key) {
-            self.pair_overflow += u64::from(newcomer);
-            let workload = Workload { comm: OTHER.to_owned(), container: String::new() };
-            key = GroupKey { workload, destination: OTHER.to_owned() };
+        let rest = GroupKey { workload: Workload::other(), destination: OTHER.to_owned() };
+        // What takes up the overflow has a place in any case.
+        if key == rest {
+            return key;
         }
-        self.group(key)
+        match self.pairs.admit(&key, urgent, now_ns) {
+            Admission::Placed => key,
+            Admission::Replaced(old) => {
+                self.remove_groups(|key, _| *key == old);
+                key
+            }
+            Admission::Full => {
+                count_once(&mut overflowed.pair, &mut self.pairs.overflow);
+                rest
+            }
+        }
     }
 
     /// The number of a group, which is made if need be.
@@ -198,11 +226,12 @@ impl Aggregate {
     }
 
     fn remove_groups(&mut self, gone: impl Fn(&GroupKey, &Group) -> bool) {
-        let groups = &mut self.groups;
+        let (groups, pairs) = (&mut self.groups, &mut self.pairs);
         self.ids.retain(|key, id| {
             let keep = groups.get(id).is_some_and(|group| !gone(key, group));
             if !keep {
                 groups.remove(id);
+                pairs.remove(key);
             }
             keep
         });

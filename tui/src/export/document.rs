@@ -1,8 +1,9 @@
 //! `docs/metrics.md`, written from the table of metrics so that it cannot be wrong about names, types and labels.
 
 use super::aggregate::{LabelLimits, STALL_BUCKETS};
-use super::limit::KEEP_IDLE_NS;
-use super::{exporter, metrics};
+use super::limit::{GIVEN_IDLE_NS, KEEP_IDLE_NS};
+use super::{ResetResult, bound, exporter, metrics};
+use crate::model::sample::{Transport, View};
 use crate::verdict::Cause;
 use std::fmt::Write as _;
 
@@ -39,12 +40,12 @@ pub fn markdown() -> String {
 
 fn labels(page: &mut String) -> std::fmt::Result {
     let limits = LabelLimits::default();
-    let causes: Vec<String> = Cause::ALL.iter().map(|cause| format!("`{}`", cause.as_str())).collect();
-    let results: Vec<String> =
-        exporter::RESET_RESULTS.iter().map(|result| format!("`{}`", result.as_str())).collect();
     let buckets: Vec<String> = STALL_BUCKETS.iter().map(ToString::to_string).collect();
     let minutes = KEEP_IDLE_NS / 60_000_000_000;
+    let soon = GIVEN_IDLE_NS / 1_000_000_000;
     let (destinations, workloads, pairs) = (limits.destinations, limits.workloads, limits.pairs);
+    let pair = metrics::ALL.iter().filter(|metric| metric.labels == metrics::GROUP).count();
+    let most = bound::series_at_most(limits);
     write!(
         page,
         "## Labels
@@ -56,24 +57,32 @@ Every label has a closed or a limited set of values.
 | `comm` | name of the process; with `container` at most {workloads} pairs |
 | `container` | first 12 digits of the container id, empty outside of containers |
 | `destination` | TLS server name where it was seen, else the address, never with a port; at most `--max-destinations` ({destinations}) |
-| `transport` | `h2c` `tls` `unknown` |
-| `view` | `frames` `streams` `records` |
+| `transport` | {} |
+| `view` | {} |
 | `cause` | {} |
 | `result` | {} |
 | `reason` | of `h2watch_events_lost_total`: the kinds of loss; of `h2watch_processes`: at most 20 sentences |
 | `label` | `destination` `workload` `pair` |
 
-What finds no place under a limit is counted under `~other`, and in `h2watch_label_overflow_total`. A destination or process
-with a stalled connection takes the place of one without: what an alert is about has its name. A place that was not used for
-{minutes} minutes is given to others, and its series end. Of the pairs of a process and a destination at most {pairs} (ten
-for each destination allowed) have series of their own, so there are at most about {} series.
+What finds no place under a limit is counted under `~other`, and in `h2watch_label_overflow_total`. A destination, a process or a
+pair of both with a stalled connection takes the place of one without: what an alert is about has its name, until every place is
+that of a stall. A place that was not used for {minutes} minutes ends with its series; a newcomer takes it after {soon} s already.
+
+Of the pairs of a process and a destination at most {pairs} (ten for each destination allowed) have series of their own. A pair
+has {pair} series, and one more for each cause that its connections had and for each way (`transport`, `view`) in which they are
+seen. With every limit reached, and every cause and way in every pair, that is {most} series in all.
 
 Buckets of `h2watch_stall_duration_seconds`: {}.
 
 ",
-        causes.join(" "),
-        results.join(" "),
-        (pairs + 1) * 14 + 400,
+        words(Transport::ALL.map(Transport::as_str)),
+        words(View::ALL.map(View::as_str)),
+        words(Cause::ALL.map(Cause::as_str)),
+        words(exporter::RESET_RESULTS.map(ResetResult::as_str)),
         buckets.join(", "),
     )
+}
+
+fn words<const N: usize>(values: [&str; N]) -> String {
+    values.map(|value| format!("`{value}`")).join(" ")
 }

@@ -155,7 +155,7 @@ fn own_health(out: &mut Out, state: &State) -> Result<(), Error> {
     let overflows = [
         ("destination", aggregate.destinations.overflow),
         ("workload", aggregate.workloads.overflow),
-        ("pair", aggregate.pair_overflow),
+        ("pair", aggregate.pairs.overflow),
     ];
     for (label, count) in overflows {
         family.series(&[("label", label)], &ConstCounter::new(count))?;

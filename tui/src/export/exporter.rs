@@ -41,7 +41,7 @@ impl ResetResult {
 }
 
 /// Reasons are sentences: more of them than this share `~other`.
-const MAX_REASONS: usize = 20;
+pub(super) const MAX_REASONS: usize = 20;
 
 /// Paths and status codes are the server's own: a closed set.
 type HttpRequests = BTreeMap<(&'static str, String), u64>;

@@ -1,6 +1,6 @@
 //! The numbers of one (process, destination) pair: gauges of the present snapshot and counters since it was first seen.
 
-use super::limit::Use;
+use super::limit::{OTHER, Use};
 use crate::model::sample::{Nanos, Reading, Transport, View};
 use crate::model::snapshot::Connection;
 use crate::verdict::{Cause, State};
@@ -33,6 +33,13 @@ pub(super) struct GroupKey {
 pub(super) struct Workload {
     pub(super) comm: String,
     pub(super) container: String,
+}
+
+impl Workload {
+    /// Stands for all that have no place of their own.
+    pub(super) fn other() -> Self {
+        Self { comm: OTHER.to_owned(), container: String::new() }
+    }
 }
 
 /// Counters of a connection as they were at the last snapshot: what was added since belongs to its present group.

@@ -11,6 +11,9 @@ pub(super) const OTHER: &str = "~other";
 /// A value without connections keeps its place (and its counters) this long, so that a short restart does not break a graph.
 pub(super) const KEEP_IDLE_NS: Nanos = 600_000_000_000;
 
+/// And is given to a newcomer after this.
+pub(super) const GIVEN_IDLE_NS: Nanos = KEEP_IDLE_NS / 10;
+
 /// The values that have a place.
 #[derive(Debug)]
 pub(super) struct Limit<T> {
@@ -53,6 +56,11 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
         self.places.contains_key(value)
     }
 
+    /// Its series have ended.
+    pub(super) fn remove(&mut self, value: &T) {
+        self.places.remove(value);
+    }
+
     /// Starts the count of a new snapshot.
     pub(super) fn begin(&mut self) {
         self.full = [false; 2];
@@ -72,7 +80,10 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
 
     /// Gives `value` a place if there is one. `urgent`: it is stalled, so it may take a busy value's place.
     pub(super) fn admit(&mut self, value: &T, urgent: bool, now_ns: Nanos) -> Admission<T> {
+        // A connection that had no place until now, so it was not counted yet.
+        let newcomer = Use { open: 1, stalled: u64::from(urgent) };
         if self.contains(value) {
+            self.count(value, newcomer, now_ns);
             return Admission::Placed;
         }
         let mut replaced = None;
@@ -88,10 +99,7 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
             self.places.remove(&victim);
             replaced = Some(victim);
         }
-        self.places.insert(
-            value.clone(),
-            Place { used_ns: now_ns, now: Use { open: 1, stalled: u64::from(urgent) } },
-        );
+        self.places.insert(value.clone(), Place { used_ns: now_ns, now: newcomer });
         replaced.map_or(Admission::Placed, Admission::Replaced)
     }
 
@@ -101,7 +109,7 @@ impl<T: Hash + Eq + Clone + Ord> Limit<T> {
             .iter()
             .filter(|(_, place)| place.now.stalled == 0 && (place.now.open == 0 || urgent))
             // Used in this very snapshot: its connections may not have been counted yet.
-            .filter(|(_, place)| urgent || place.used_ns + KEEP_IDLE_NS / 10 < now_ns)
+            .filter(|(_, place)| urgent || place.used_ns + GIVEN_IDLE_NS < now_ns)
             .min_by(|(a, x), (b, y)| (x.now.open, x.used_ns, *a).cmp(&(y.now.open, y.used_ns, *b)))
             .map(|(value, _)| value.clone())
     }
@@ -162,6 +170,17 @@ mod tests {
         limit.count(&"b", FINE, 5);
         assert_eq!(limit.admit(&"c", true, 5), Admission::Replaced("b"));
         assert_eq!(limit.admit(&"d", true, 5), Admission::Full, "a and c are stalled themselves");
+    }
+
+    #[test]
+    fn a_stalled_newcomer_keeps_the_place_that_its_value_had_already() {
+        let mut limit = full();
+        limit.begin();
+        limit.count(&"a", FINE, 5);
+        limit.count(&"b", FINE, 5);
+        assert_eq!(limit.admit(&"a", true, 5), Admission::Placed);
+        assert_eq!(limit.admit(&"c", true, 5), Admission::Replaced("b"));
+        assert_eq!(limit.admit(&"d", true, 5), Admission::Full, "a has a stalled connection since now");
     }
 
     #[test]

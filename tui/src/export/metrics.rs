@@ -39,8 +39,8 @@ impl Metric {
 
 /// Who talks to whom: limited sets, see `limit`.
 pub const GROUP: &[&str] = &["comm", "container", "destination"];
-const GROUP_VIEW: &[&str] = &["comm", "container", "destination", "transport", "view"];
-const GROUP_CAUSE: &[&str] = &["comm", "container", "destination", "cause"];
+pub(super) const GROUP_VIEW: &[&str] = &["comm", "container", "destination", "transport", "view"];
+pub(super) const GROUP_CAUSE: &[&str] = &["comm", "container", "destination", "cause"];
 const CAUSE: &[&str] = &["cause"];
 const NONE: &[&str] = &[];
 

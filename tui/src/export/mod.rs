@@ -4,6 +4,7 @@
 //! any capability (`thread`). Per-connection facts are in `/connections`, in exemplars and on the page; never in labels.
 
 mod aggregate;
+mod bound;
 mod document;
 mod encode;
 mod exporter;
@@ -22,6 +23,7 @@ mod thread;
 mod write_deadline;
 
 pub use aggregate::LabelLimits;
+pub use bound::{MAX_PROGRAMS, series_at_most};
 pub use document::markdown;
 pub use exporter::{Exporter, ResetResult};
 pub use feed::Feed;

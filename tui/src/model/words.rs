@@ -3,6 +3,8 @@
 use super::sample::{Goaway, Library, Losses, TcpFacts, Traffic, Transport, View};
 
 impl Transport {
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::H2c, Self::Tls];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -14,6 +16,8 @@ impl Transport {
 }
 
 impl Library {
+    pub const ALL: [Self; 4] = [Self::OpenSsl, Self::Go, Self::GnuTls, Self::BoringSsl];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -26,6 +30,8 @@ impl Library {
 }
 
 impl View {
+    pub const ALL: [Self; 3] = [Self::Records, Self::Streams, Self::Frames];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

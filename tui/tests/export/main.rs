@@ -11,6 +11,7 @@ mod client;
 mod deploy;
 mod docs;
 mod hostile;
+mod limits;
 mod page;
 mod promtool;
 mod scrape;

@@ -1,6 +1,6 @@
 //! Snapshots that nobody measured.
 
-use h2watch::export::{Exporter, HttpLimits, LabelLimits, WriteConnections, serve};
+use h2watch::export::{Exporter, Format, HttpLimits, LabelLimits, WriteConnections, serve};
 use h2watch::model::sample::{Owner, Reading, Streams, TlsFacts, Traffic, Transport, View};
 use h2watch::model::snapshot::{Connection, Snapshot};
 use h2watch::verdict::{Cause, Severity, State, Verdict};
@@ -88,6 +88,15 @@ pub(crate) fn snapshot(now_ns: u64, connections: Vec<Connection>) -> Arc<Snapsho
 
 pub(crate) fn exporter() -> Exporter {
     Exporter::new(LabelLimits::default())
+}
+
+/// What a scraper gets that knows no OpenMetrics.
+pub(crate) fn text(exporter: &Exporter) -> String {
+    String::from_utf8(exporter.render(Format::PrometheusText).to_vec()).unwrap()
+}
+
+pub(crate) fn open_metrics(exporter: &Exporter) -> String {
+    String::from_utf8(exporter.render(Format::OpenMetrics).to_vec()).unwrap()
 }
 
 /// A served exporter on a free port of loopback.
