@@ -10,6 +10,7 @@ mod browser;
 mod client;
 mod deploy;
 mod docs;
+mod families;
 mod hostile;
 mod limits;
 mod page;
