@@ -141,6 +141,12 @@ impl Exporter {
         self.lock().observed.map(|at| at.elapsed())
     }
 
+    /// As if nothing had been observed for `ago`.
+    #[cfg(test)]
+    pub(super) fn last_observed(&self, ago: Duration) {
+        self.lock().observed = Instant::now().checked_sub(ago);
+    }
+
     pub(super) fn count_request(&self, path: &'static str, code: &str) {
         *self.lock().http_requests.entry((path, code.to_owned())).or_default() += 1;
     }

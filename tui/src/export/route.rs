@@ -174,6 +174,29 @@ impl<K: PartialEq> Shared<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::LabelLimits;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn a_loop_that_is_stuck_is_told_by_its_health_and_on_the_page() {
+        let exporter = Exporter::new(LabelLimits::default());
+        let router = Router::new(exporter.clone(), Box::new(|_| String::new()), Duration::ZERO);
+        let ask = async |path: &str| {
+            let response = router.answer(&Method::GET, path, &HeaderMap::new());
+            let (status, body) = (response.status().as_u16(), response.into_body().collect().await);
+            (status, String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap())
+        };
+        exporter.observe(Snapshot::default().into(), &[]);
+        exporter.last_observed(STALE_AFTER - Duration::from_secs(1));
+        assert_eq!(ask("/healthz").await, (200, "ok\n".to_owned()));
+        assert!(!ask("/").await.1.contains("role=alert"));
+        exporter.last_observed(STALE_AFTER + Duration::from_secs(1));
+        let words = "the probe was last read 11 s ago";
+        assert_eq!(ask("/healthz").await, (503, format!("{words}\n")));
+        assert!(ask("/").await.1.contains(&format!("role=alert>{words}<")));
+        exporter.observe(Snapshot::default().into(), &[]);
+        assert_eq!(ask("/healthz").await.0, 200, "it goes on");
+    }
 
     #[test]
     fn readers_who_take_their_time_hold_few_copies_and_block_nobody() {

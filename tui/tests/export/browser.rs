@@ -40,6 +40,7 @@ async fn stalled_connections_come_first_and_fit_the_screen_without_a_script() {
         browser.resize(screen).await;
         browser.open(&format!("http://{}/", served.address)).await;
         fits(&mut browser, screen).await;
+        is_styled(&mut browser, screen).await;
         let picture = browser.picture().await;
         // Not a blank sheet: that is about 2 KiB.
         assert_eq!(png_width(&picture), screen.width * screen.scale, "{}", screen.name);
@@ -51,22 +52,59 @@ async fn stalled_connections_come_first_and_fit_the_screen_without_a_script() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium; run by cargo xtask deploy-check"]
+async fn the_page_loads_itself_again_with_what_is_new() {
+    let served = Served::start(HttpLimits::default()).await;
+    served.exporter.observe(incident().into(), &[]);
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{}/", served.address)).await;
+    assert_eq!(browser.count("article").await, 3);
+    let mut later = incident();
+    later.connections.remove(0);
+    served.exporter.observe(later.into(), &[]);
+    browser.loaded().await;
+    assert_eq!(browser.count("article").await, 2, "one stall has ended");
+}
+
+/// Colours that say how bad it is, in a page with margins: the stylesheet is there.
+async fn is_styled(browser: &mut Browser, screen: &Screen) {
+    let name = screen.name;
+    let document = browser.document().await;
+    let ordinary = browser.style(&document, "td", "color").await;
+    let critical = browser.style(&document, "article.critical .cause", "color").await;
+    let warning = browser.style(&document, "article.warning .cause", "color").await;
+    assert!(
+        ordinary != critical && ordinary != warning && critical != warning,
+        "{name}: {critical} {warning}"
+    );
+    for (card, colour) in [("article.critical", critical), ("article.warning", warning)] {
+        assert_eq!(browser.style(&document, card, "border-left-color").await, colour, "{name}: {card}");
+        let bar = browser.px(&document, card, "border-left-width").await;
+        let line = browser.px(&document, card, "border-right-width").await;
+        assert!(
+            bar > 3.0 * line && line > 0.0,
+            "{name}: {card} has a bar of {bar} px and a line of {line} px"
+        );
+    }
+}
+
 async fn fits(browser: &mut Browser, screen: &Screen) {
     let name = screen.name;
     let metrics = browser.ask("Page.getLayoutMetrics", json!({})).await;
     let width = metrics["cssContentSize"]["width"].as_f64().unwrap();
     assert!(width <= screen.width, "{name}: the page is {width} wide, one would have to scroll sideways");
-    let document = browser.ask("DOM.getDocument", json!({})).await["root"]["nodeId"].clone();
+    let document = browser.document().await;
     let cards = browser.boxes(&document, "article").await;
     assert_eq!(cards.len(), 3, "{name}: every stalled connection has a card");
     assert!(cards[0].top < screen.height / 2.0, "{name}: the first stall is seen at once: {:?}", cards[0]);
     let table = browser.boxes(&document, "table").await;
     assert!(cards.iter().all(|card| card.bottom <= table[0].top), "{name}: {cards:?} {table:?}");
-    for what in ["article p", "dd", "td", "h2"] {
+    for what in ["article p", ".more", "dt", "dd", "td", "h2", ".summary", ".limit", "footer"] {
         for place in browser.boxes(&document, what).await {
             assert!(place.left >= 0.0 && place.right <= screen.width, "{name}: {what} at {place:?}");
         }
-        let size = browser.font_px(&document, what).await;
+        let size = browser.px(&document, what, "font-size").await;
         assert!(size >= LEAST_FONT_PX, "{name}: {what} is written in {size} px");
     }
 }
@@ -127,6 +165,11 @@ impl Browser {
     async fn open(&mut self, url: &str) {
         let opened = self.ask("Page.navigate", json!({ "url": url })).await;
         assert!(opened["errorText"].is_null(), "{opened}");
+        self.loaded().await;
+    }
+
+    /// Waits until a page is there, also one that comes by itself.
+    async fn loaded(&mut self) {
         while self.hear().await["method"] != "Page.loadEventFired" {}
     }
 
@@ -153,12 +196,26 @@ impl Browser {
         places
     }
 
-    async fn font_px(&mut self, document: &Value, selector: &str) -> f64 {
+    /// Computed style of the first element that fits.
+    async fn style(&mut self, document: &Value, selector: &str, property: &str) -> String {
         let node = self.find(document, selector).await[0].clone();
         let style = self.ask("CSS.getComputedStyleForNode", json!({ "nodeId": node })).await;
         let properties = style["computedStyle"].as_array().unwrap();
-        let size = properties.iter().find(|property| property["name"] == "font-size").unwrap();
-        size["value"].as_str().unwrap().trim_end_matches("px").parse().unwrap()
+        let found = properties.iter().find(|style| style["name"] == property);
+        found.unwrap_or_else(|| panic!("no {property}"))["value"].as_str().unwrap().to_owned()
+    }
+
+    async fn px(&mut self, document: &Value, selector: &str, property: &str) -> f64 {
+        self.style(document, selector, property).await.trim_end_matches("px").parse().unwrap()
+    }
+
+    async fn document(&mut self) -> Value {
+        self.ask("DOM.getDocument", json!({})).await["root"]["nodeId"].clone()
+    }
+
+    async fn count(&mut self, selector: &str) -> usize {
+        let document = self.document().await;
+        self.find(&document, selector).await.len()
     }
 
     /// Sends one command and waits for its answer; events on the way are passed over.
