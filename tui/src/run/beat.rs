@@ -17,7 +17,7 @@ use super::clock;
 use crate::model::sample::{Nanos, Reading};
 
 /// Longer than a few of the scheduler's time slices (3 ms each): whatever waited for its turn has had one.
-const SLICES: Duration = Duration::from_millis(20);
+pub(super) const SLICES: Duration = Duration::from_millis(20);
 /// Steps in the time of the threshold.
 const STEPS: u32 = 8;
 const SHORTEST_STEP_NS: Nanos = 1_000_000;

@@ -3,13 +3,17 @@
 //!
 //! A stream that is opened after a look cannot be stalled before the shortest threshold has passed. So it is enough to look
 //! once in that time while streams are being opened, and when none are, to let the kernel ring for the next one.
+//!
+//! Whatever wants a look, no two of them follow each other at once: at least as long as a look took is left to others.
 
 use std::ops::Range;
 
+use super::beat::SLICES;
 use crate::model::sample::Nanos;
 
 /// Looks closer together than this are one look.
 const SHORTEST_NS: Nanos = 200_000;
+const SLICES_NS: Nanos = SLICES.as_nanos() as Nanos;
 
 /// The pace of a run. All times are of the samples' clock.
 #[derive(Debug)]
@@ -19,6 +23,7 @@ pub(super) struct Pace {
     streams_opened: u64,
     /// When the last look began, and what was to be done after it.
     rested: Option<(Nanos, Rest)>,
+    soonest_ns: Nanos,
 }
 
 /// What to do until the next look.
@@ -34,17 +39,29 @@ impl Pace {
     /// The first tick is one interval from now.
     #[must_use]
     pub(super) fn new(interval_ns: Nanos, now_ns: Nanos) -> Self {
-        Self { interval_ns, next_tick_ns: now_ns + interval_ns, streams_opened: 0, rested: None }
+        Self {
+            interval_ns,
+            next_tick_ns: now_ns + interval_ns,
+            streams_opened: 0,
+            rested: None,
+            soonest_ns: now_ns,
+        }
     }
 
-    /// True once for each interval: the outputs are drawn.
-    pub(super) fn tick(&mut self, now_ns: Nanos) -> bool {
-        if now_ns < self.next_tick_ns {
+    /// True once for each interval, for the first look of it (`looked_ns`: when that began): the outputs are drawn. An older look
+    /// is no answer to what is true now.
+    pub(super) fn tick(&mut self, looked_ns: Nanos) -> bool {
+        if looked_ns < self.next_tick_ns {
             return false;
         }
         // Ticks that were slept through are not made up for.
-        self.next_tick_ns = (self.next_tick_ns + self.interval_ns).max(now_ns + self.interval_ns / 2);
+        self.next_tick_ns = (self.next_tick_ns + self.interval_ns).max(looked_ns + self.interval_ns / 2);
         true
+    }
+
+    /// When somebody besides the pace can have the look that is wanted at `at_ns`.
+    pub(super) fn not_before(&self, at_ns: Nanos) -> Nanos {
+        at_ns.max(self.soonest_ns)
     }
 
     /// After a look that counted `streams_opened` in total, or what may have opened some; `looked`: when it began, and when it
@@ -62,7 +79,8 @@ impl Pace {
             return rest;
         }
         let stirred = std::mem::replace(&mut self.streams_opened, streams_opened) != streams_opened;
-        let short = shortest_ns < self.interval_ns;
+        // With an interval below it too: where time slices matter, the run sleeps in small steps unless the kernel may ring.
+        let short = shortest_ns < self.interval_ns.max(SLICES_NS);
         let busy = short && (stirred || deadline.is_some());
         let mut until_ns = self.next_tick_ns;
         if let Some(deadline) = deadline {
@@ -72,8 +90,8 @@ impl Pace {
             until_ns = until_ns.min(now_ns + shortest_ns);
         }
         let took_ns = done_ns.saturating_sub(now_ns);
-        let soonest_ns = (now_ns + SHORTEST_NS).max(done_ns + took_ns);
-        let rest = Rest { until_ns: until_ns.max(soonest_ns), arm: short && !busy };
+        self.soonest_ns = (now_ns + SHORTEST_NS).max(done_ns + took_ns);
+        let rest = Rest { until_ns: self.not_before(until_ns), arm: short && !busy };
         self.rested = Some((now_ns, rest));
         rest
     }
@@ -127,6 +145,31 @@ mod tests {
         let busy = pace.rest(300 * MS..300 * MS, 2, None, 5 * MS);
         assert_eq!(busy, Rest { until_ns: 305 * MS, arm: false });
         assert_eq!(pace.rest(300 * MS..301 * MS, 2, None, 5 * MS), busy, "what was stirred still is");
+    }
+
+    #[test]
+    fn what_others_want_comes_no_sooner_either() {
+        let mut pace = Pace::new(250 * MS, 0);
+        pace.rest(100 * MS..103 * MS, 1, None, 3000 * MS);
+        assert_eq!(pace.not_before(101 * MS), 106 * MS, "an outcome that is followed each millisecond");
+        assert_eq!(pace.not_before(120 * MS), 120 * MS);
+    }
+
+    #[test]
+    fn a_tick_is_of_a_look_that_was_taken_in_it() {
+        let mut pace = Pace::new(250 * MS, 0);
+        // Woken at 251 ms by a line of the COMMAND: the last look is from 100 ms.
+        assert!(!pace.tick(100 * MS));
+        assert!(pace.tick(252 * MS), "the fresh look is shown, and not an interval later");
+        assert!(!pace.tick(252 * MS), "once");
+    }
+
+    #[test]
+    fn an_interval_below_a_threshold_of_milliseconds_rings_too_when_nothing_waits() {
+        let mut pace = Pace::new(4 * MS, 0);
+        assert!(!pace.rest(0..0, 10, None, 8 * MS).arm, "streams are being opened");
+        assert_eq!(pace.rest(MS..MS, 10, None, 8 * MS), Rest { until_ns: 4 * MS, arm: true });
+        assert!(!pace.rest(2 * MS..2 * MS, 10, Some(9 * MS), 8 * MS).arm, "something waits");
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Run {
             &mut self.model,
             &mut changes,
         )?;
-        let whole = self.pace.tick(clock::now_ns());
+        let whole = self.pace.tick(self.snapshot.now_ns);
         self.front.tick(&self.snapshot, &changes, whole)?;
         for report in &reports {
             self.front.reset(&self.snapshot, report)?;
@@ -296,8 +296,8 @@ impl Run {
             let left = run_for.saturating_sub(started.elapsed());
             clock::now_ns() + u64::try_from(left.as_nanos()).unwrap_or(u64::MAX / 2)
         });
-        self.due_ns =
-            [Some(rest.until_ns), end_ns, self.companions.wake_ns()].into_iter().flatten().min().unwrap_or(0);
+        let wake_ns = self.companions.wake_ns().map(|at_ns| self.pace.not_before(at_ns));
+        self.due_ns = [Some(rest.until_ns), end_ns, wake_ns].into_iter().flatten().min().unwrap_or(0);
         Rest { until_ns: self.due_ns, ..rest }
     }
 
