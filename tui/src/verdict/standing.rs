@@ -12,6 +12,9 @@ use crate::verdict::policy::SECOND_NS;
 /// A cause is only given up for a less sharp one when its own evidence has been gone for this long in a row; twice as long
 /// after each change, so that it settles.
 const SETTLE_NS: Nanos = 5 * SECOND_NS;
+/// What TCP facts proved holds for so long without any, unless something else disproves it: a look for another connection asks
+/// for none, and where many are suspicious they take turns.
+const UNSEEN_NS: Nanos = 5 * SECOND_NS;
 /// With records only, what was sent last may ask for nothing: after this it is taken for that.
 const LONE_RECORD_NS: Nanos = 10 * SECOND_NS;
 
@@ -28,6 +31,8 @@ struct Stall {
     /// Since when the evidence of `cause` has been gone.
     gone_since_ns: Option<Nanos>,
     changes: u32,
+    /// When TCP facts last proved it: a rule decided that cannot without.
+    proved_ns: Option<Nanos>,
 }
 
 impl Standing {
@@ -51,6 +56,9 @@ impl Standing {
             let verdict = if self.stall.is_some() { before } else { calm(case) };
             return (verdict, self);
         }
+        if self.stall.is_some_and(|stall| holds_unseen(case, stall)) {
+            return (before, self);
+        }
         // `rules::ALL` as an array of findings, in the same order.
         let findings = rules::ALL.map(|rule| (rule.examine)(case));
         let decided = findings.contains(&Finding::Decides);
@@ -59,9 +67,16 @@ impl Standing {
             return (calm_with(case, &findings), Standing::default());
         }
         let stall = self.stall.map_or_else(
-            || Stall { since_ns: case.now_ns, cause: sharpest(&findings), gone_since_ns: None, changes: 0 },
+            || Stall {
+                since_ns: case.now_ns,
+                cause: sharpest(&findings),
+                gone_since_ns: None,
+                changes: 0,
+                proved_ns: None,
+            },
             |stall| settle(stall, &findings, case.now_ns),
         );
+        let stall = Stall { proved_ns: proved_by_tcp(&findings).then_some(case.now_ns), ..stall };
         let kept_evidence = before.cause == Some(stall.cause) && stall.gone_since_ns.is_some();
         let verdict = if kept_evidence { before } else { stalled(case, stall.cause) };
         (verdict, Standing { stall: Some(stall) })
@@ -71,6 +86,25 @@ impl Standing {
 /// The peer said nothing since the stall began, and still something waits.
 fn unheard(case: &Case<'_>, since_ns: Nanos) -> bool {
     case.silence_ns().is_some() && case.reading.last_heard_ns.is_none_or(|heard| heard <= since_ns)
+}
+
+/// Rules that never decide without TCP facts did.
+fn proved_by_tcp(findings: &[Finding]) -> bool {
+    let needs_tcp = |cause| matches!(cause, Cause::BlackHole | Cause::PeerWindowClosed);
+    rules::ALL
+        .iter()
+        .zip(findings)
+        .any(|(rule, finding)| *finding == Finding::Decides && needs_tcp(rule.cause))
+}
+
+/// TCP facts proved the stall a moment ago, this sample has none, and nothing that the probe sees says otherwise: something
+/// still waits, and the peer has acknowledged nothing new. (`reader_blocked` keeps what it knows in `model::unread`.)
+fn holds_unseen(case: &Case<'_>, stall: Stall) -> bool {
+    let Some(proved_ns) = stall.proved_ns.filter(|_| case.tcp().is_none()) else { return false };
+    let r = case.reading;
+    let waits = r.streams.in_flight > 0 || case.silence_ns().is_some();
+    let acknowledged = r.received.last_ack_ns.is_some_and(|at| at > proved_ns);
+    waits && !acknowledged && case.since(proved_ns) < UNSEEN_NS
 }
 
 /// The sharpest cause whose evidence is there.

@@ -6,3 +6,4 @@ mod pings;
 mod property;
 mod rate;
 pub(super) mod stage;
+mod unseen;
