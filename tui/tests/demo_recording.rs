@@ -6,7 +6,7 @@ use h2watch::demo::{RECORDING, Traffic};
 use h2watch::model::Model;
 use h2watch::model::snapshot::Change;
 use h2watch::record::{Anonymiser, Header, Reader, Writer};
-use h2watch::run::{Settings, Watcher};
+use h2watch::run::{Settings, Wanted, Watcher};
 use h2watch::target::Target;
 use h2watch::target::cgroup::{Hierarchy, OwnCgroup};
 use h2watch::tls::Depth;
@@ -68,6 +68,8 @@ async fn make_the_bundled_recording() {
     traffic.begin().await.unwrap();
 
     let header = Header::here(Policy::from(thresholds), true);
+    let suspects = Model::new(Policy::from(thresholds)).suspects();
+    let wanted = Wanted { asked: None, suspects: Some(&suspects) };
     let (mut writer, mut anonymiser) = (Writer::new(Vec::new(), &header).unwrap(), Anonymiser::default());
     let mut clock = tokio::time::interval(Duration::from_millis(250));
     for tick in 0..44 {
@@ -78,11 +80,11 @@ async fn make_the_bundled_recording() {
             _ => {}
         }
         while watcher.next_notice().is_some() {}
-        writer.sample(&anonymiser.sample(&watcher.sample(&|_| false))).unwrap();
+        writer.sample(&anonymiser.sample(&watcher.sample(&wanted))).unwrap();
     }
     traffic.end().await.unwrap();
     while watcher.next_notice().is_some() {}
-    writer.sample(&anonymiser.sample(&watcher.sample(&|_| false))).unwrap();
+    writer.sample(&anonymiser.sample(&watcher.sample(&wanted))).unwrap();
     let recording = writer.finish().unwrap();
     assert_eq!(told(&recording).len(), 2, "{:?}", told(&recording));
     std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/demo/recording.h2w"), recording).unwrap();

@@ -16,7 +16,7 @@ pub mod window;
 pub mod words;
 
 use crate::verdict::look::SOONEST_NS;
-use crate::verdict::{Case, Policy, State, next_look_ns, wants_tcp_facts};
+use crate::verdict::{Case, Policy, State, Suspects, next_look_ns, wants_tcp_facts};
 use counters::Counters;
 use sample::{Cookie, Losses, Nanos, Process, Reading, Sample};
 use snapshot::{Change, Connection, Snapshot, Totals};
@@ -219,9 +219,11 @@ impl Model {
         self.policy.shortest_ns().min(SOONEST_NS)
     }
 
-    /// Connections whose TCP facts the next sample should carry: the suspicious ones.
-    pub fn suspects(&self) -> impl Iterator<Item = Cookie> + '_ {
-        self.cases().filter(|(case, state)| wants_tcp_facts(case, *state)).map(|(case, _)| case.reading.id)
+    /// Connections whose TCP facts the next sample should carry.
+    #[must_use]
+    pub fn suspects(&self) -> Suspects {
+        let known = self.cases().filter(|(case, state)| wants_tcp_facts(case, *state));
+        Suspects::new(known.map(|(case, _)| case.reading.id).collect(), &self.policy)
     }
 
     /// Stalled connections now.

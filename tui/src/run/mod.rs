@@ -31,4 +31,4 @@ pub use signals::Signals;
 pub use story::Story;
 pub use timely::{SHORT_THRESHOLD, be_timely};
 pub use watch::{Plan, watch};
-pub use watcher::{Settings, Watcher};
+pub use watcher::{Settings, Wanted, Watcher};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::beat::Beat;
-use super::{Watcher, clock};
+use super::{Wanted, Watcher, clock};
 use crate::dashboard::Message;
 use crate::diag::Outcome;
 use crate::json;
@@ -37,7 +37,7 @@ impl World for Live<'_> {
     }
 
     fn look_again(&mut self, id: Cookie) -> Option<Connection> {
-        let sample = self.watcher.sample(&|suspect| suspect == id);
+        let sample = self.watcher.sample(&Wanted { asked: Some(id), suspects: None });
         let (snapshot, changes) = self.model.observe(&sample);
         self.changes.extend(changes);
         snapshot.connections.into_iter().find(|connection| connection.reading.id == id)

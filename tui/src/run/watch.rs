@@ -1,6 +1,5 @@
 //! Watching until somebody or something ends it.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,17 +13,18 @@ use super::beat::Beat;
 use super::companions::{Aside, Companions};
 use super::front::Front;
 use super::pace::{Pace, Rest};
-use super::{Ending, Signals, Watcher, clock};
+
+use super::{Ending, Signals, Wanted, Watcher, clock};
 use crate::dashboard::{Effect, Input};
 use crate::exit::Exit;
 use crate::model::Model;
-use crate::model::sample::{Cookie, Nanos};
+use crate::model::sample::Nanos;
 use crate::model::snapshot::{Change, Snapshot};
 use crate::probe::Notice;
 use crate::target::Child;
 use crate::target::command::shell_code;
 use crate::tls::Coverage;
-use crate::verdict::Severity;
+use crate::verdict::{Severity, Suspects};
 
 /// Time between two looks at the target's processes, and at connections of new ones.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ struct Run {
     pace: Pace,
     beat: Beat,
     snapshot: Arc<Snapshot>,
-    suspects: HashSet<Cookie>,
+    suspects: Suspects,
     followed_at: Instant,
     /// When the next look was due: how late it came is known to what acts on it.
     due_ns: Nanos,
@@ -87,6 +87,7 @@ pub async fn watch(
     let interval_ns = u64::try_from(plan.interval.as_nanos()).unwrap_or(u64::MAX);
     let now_ns = clock::now_ns();
     let beat = Beat::new(companions.threshold());
+    let suspects = model.suspects();
     let mut run = Run {
         signals,
         watcher,
@@ -96,7 +97,7 @@ pub async fn watch(
         pace: Pace::new(interval_ns, now_ns),
         beat,
         snapshot: Arc::default(),
-        suspects: HashSet::new(),
+        suspects,
         followed_at: Instant::now(),
         due_ns: now_ns,
     };
@@ -229,12 +230,11 @@ impl Run {
     fn look(&mut self) -> Result<Vec<Change>> {
         self.drain();
         let selected = self.front.selected();
-        let suspects = &self.suspects;
-        let sample = self.watcher.sample(&|id| suspects.contains(&id) || selected == Some(id));
+        let sample = self.watcher.sample(&Wanted { asked: selected, suspects: Some(&self.suspects) });
         let (mut snapshot, changes) = self.model.observe(&sample);
         snapshot.degradations = self.watcher.degradations();
         self.snapshot = Arc::new(snapshot);
-        self.suspects = self.model.suspects().collect();
+        self.suspects = self.model.suspects();
         if let Some(aside) = self.companions.record(&sample, self.model.stalled() > 0)? {
             self.front.aside(&self.snapshot, aside)?;
         }

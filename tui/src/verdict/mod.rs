@@ -15,7 +15,7 @@ pub mod standing;
 pub mod words;
 
 pub use case::Case;
-pub use look::{next_look_ns, wants_tcp_facts};
+pub use look::{Suspects, next_look_ns, wants_tcp_facts};
 pub use policy::{Policy, StallAfter};
 pub use standing::Standing;
 

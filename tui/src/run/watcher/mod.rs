@@ -1,12 +1,12 @@
 //! A target under watch: the probe attached to it, its processes followed, and samples of it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyhow::Result;
 
+mod facts;
 mod of_target;
 mod seed;
 
@@ -14,19 +14,15 @@ use super::clock;
 use super::coverage::Coverages;
 use crate::diag::{Namespaces, Socket};
 use crate::export::{Health, ProgramRun};
-use crate::model::sample::{Cookie, Nanos, Owner, Reading, Sample};
+use crate::model::sample::{Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
 use crate::target::{Names, Target, process};
 use crate::tls::{Coverage, Depth};
+use facts::Turns;
+pub use facts::Wanted;
 
-/// How many suspicious connections are looked up with sock_diag for one sample: each costs a system call.
-const MAX_FACTS: usize = 512;
-/// A process that does not read its answers looks healthy from the wire: only its receive queue tells. So connections that
-/// nothing is suspected of are looked up too, in turn, this many in this time, whatever their number.
-const SPOT_CHECKS: usize = 16;
-const SPOT_CHECKS_EVERY_NS: Nanos = 250_000_000;
 /// Different sentences about what could not be seen.
 const MAX_WARNINGS: usize = 64;
 
@@ -56,9 +52,7 @@ pub struct Watcher {
     namespaces: Namespaces,
     owners: HashMap<u32, Owner>,
     followed: BTreeSet<u32>,
-    /// Place of the next spot check among the used slots, and when the last ones were made.
-    spot: usize,
-    spot_checked_ns: Nanos,
+    turns: Turns,
     coverages: Coverages,
     exclude: Option<Names>,
     /// Slots of excluded processes, which the kernel does not find any more since the last sample: it may have been writing
@@ -94,8 +88,7 @@ impl Watcher {
             namespaces: Namespaces::default(),
             owners: HashMap::new(),
             followed: BTreeSet::new(),
-            spot: 0,
-            spot_checked_ns: 0,
+            turns: Turns::default(),
             coverages,
             exclude: settings.exclude.clone(),
             leaving: Vec::new(),
@@ -178,8 +171,8 @@ impl Watcher {
         Some(notice)
     }
 
-    /// One look at everything. `suspects`: connections whose TCP facts are wanted.
-    pub fn sample(&mut self, suspects: &dyn Fn(Cookie) -> bool) -> Sample {
+    /// One look at everything. `wanted`: whose TCP facts it asks for.
+    pub fn sample(&mut self, wanted: &Wanted<'_>) -> Sample {
         let now_ns = clock::now_ns();
         let mut readings = Vec::new();
         let mut ended: Vec<SlotId> = Vec::new();
@@ -187,9 +180,7 @@ impl Watcher {
             self.probe.free(slot);
         }
         let used: Vec<SlotId> = self.probe.used().collect();
-        let mut facts_left = MAX_FACTS;
-        let spot = self.next_spot(now_ns, used.len());
-        for (place, slot) in used.into_iter().enumerate() {
+        for slot in used {
             let Some(mut reading) = self.probe.read(slot) else {
                 // Foreign, and its event was lost.
                 ended.push(slot);
@@ -206,13 +197,11 @@ impl Watcher {
             if reading.closed_ns.is_some() {
                 self.coverages.close(reading.id);
                 ended.push(slot);
-            } else if facts_left > 0
-                && (reading.first_unanswered_ns.is_some() || suspects(reading.id) || spot.contains(&place))
-            {
-                facts_left -= 1;
-                self.add_facts(&mut reading);
             }
             readings.push(reading);
+        }
+        for place in self.turns.choose(now_ns, &readings, wanted) {
+            self.add_facts(&mut readings[place]);
         }
         for slot in ended {
             self.probe.free(slot);
@@ -224,17 +213,6 @@ impl Watcher {
             losses: self.probe.losses(),
             processes: self.coverages.processes(),
         }
-    }
-
-    /// Places that are looked up in this sample, whatever is thought of them.
-    fn next_spot(&mut self, now_ns: Nanos, used: usize) -> Range<usize> {
-        if now_ns < self.spot_checked_ns.saturating_add(SPOT_CHECKS_EVERY_NS) {
-            return 0..0;
-        }
-        self.spot_checked_ns = now_ns;
-        let begin = if self.spot < used { self.spot } else { 0 };
-        self.spot = begin + SPOT_CHECKS;
-        begin..self.spot
     }
 
     fn add_facts(&mut self, reading: &mut Reading) {
