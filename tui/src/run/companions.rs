@@ -6,16 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::sync::mpsc;
 
-use super::beat::Beat;
-use super::resets::{Live, Resets};
+use super::resets::{Eye, Live, Resets};
 use super::{Recorder, Story, Watcher};
 use crate::exit::Exit;
 use crate::export::{Exporter, Feed, ResetResult};
 use crate::hooks::{Event, Failure, Hooks};
 use crate::json;
-use crate::model::Model;
-use crate::model::sample::{Cookie, Nanos, Sample};
-use crate::model::snapshot::{Change, Snapshot};
+use crate::model::sample::{Nanos, Sample};
+use crate::model::snapshot::{Change, Connection, Snapshot};
 use crate::reset::policy::Mode;
 use crate::reset::{Action, Report};
 use crate::verdict::Cause;
@@ -34,6 +32,8 @@ pub struct Companions {
     pub recorder: Option<Recorder>,
     /// Lines that the COMMAND prints under the dashboard.
     pub output: Option<mpsc::Receiver<String>>,
+    /// Sentences for the reader that wait to be shown.
+    pub failures: Vec<String>,
 }
 
 impl Companions {
@@ -51,43 +51,53 @@ impl Companions {
         policy.stall_after.filter(|_| matches!(policy.mode, Mode::Auto | Mode::DryRun))
     }
 
-    /// Decides about resets. Fresh looks may find changes: they are added.
-    pub(super) fn resets(
+    /// Decides about resets.
+    pub(super) fn resets<E: Eye>(
         &mut self,
         snapshot: &Snapshot,
         late: Duration,
-        beat: &Beat,
-        watcher: &mut Watcher,
-        model: &mut Model,
-        changes: &mut Vec<Change>,
+        live: Live<'_, E>,
     ) -> Result<Vec<Report>> {
         let Some(resets) = &mut self.resets else { return Ok(Vec::new()) };
-        let mut live = Live { watcher, model, beat, changes: Vec::new() };
+        let mut live = Live { recorder: self.recorder.as_mut(), ..live };
         let reports = resets.resetter.tick(snapshot, late, &mut live);
-        changes.append(&mut live.changes);
-        for report in &reports {
-            resets.note(snapshot, report)?;
-            count(self.exporter.as_ref().map(Feed::exporter), report);
-        }
+        let unrecorded = live.unrecorded;
+        self.note(snapshot, &reports, unrecorded)?;
         Ok(reports)
     }
 
-    /// A person asked for a reset.
-    pub(super) fn ask(
+    /// A person asked for a reset of the connection as it was shown.
+    pub(super) fn ask<E: Eye>(
         &mut self,
-        id: Cookie,
+        shown: &Connection,
         snapshot: &Snapshot,
-        beat: &Beat,
-        watcher: &mut Watcher,
-        model: &mut Model,
+        live: Live<'_, E>,
     ) -> Result<Option<Report>> {
-        let shown = snapshot.connections.iter().find(|connection| connection.reading.id == id);
-        let (Some(resets), Some(shown)) = (&mut self.resets, shown) else { return Ok(None) };
-        let mut live = Live { watcher, model, beat, changes: Vec::new() };
+        let Some(resets) = &mut self.resets else { return Ok(None) };
+        let mut live = Live { recorder: self.recorder.as_mut(), ..live };
         let report = resets.resetter.ask(shown, &mut live);
-        resets.note(snapshot, &report)?;
-        count(self.exporter.as_ref().map(Feed::exporter), &report);
+        let unrecorded = live.unrecorded;
+        self.note(snapshot, std::slice::from_ref(&report), unrecorded)?;
         Ok(Some(report))
+    }
+
+    /// Writes the decisions down and counts them.
+    fn note(
+        &mut self,
+        snapshot: &Snapshot,
+        reports: &[Report],
+        unrecorded: Vec<Result<String>>,
+    ) -> Result<()> {
+        for report in reports {
+            if let Some(resets) = &mut self.resets {
+                resets.note(snapshot, report)?;
+            }
+            count(self.exporter.as_ref().map(Feed::exporter), report);
+        }
+        for failure in unrecorded {
+            self.failures.push(failure?);
+        }
+        Ok(())
     }
 
     /// Feeds those that only look.
@@ -146,6 +156,9 @@ impl Companions {
     /// Something for the reader that is not about a connection: a command on an incident that failed, or a line of the
     /// COMMAND.
     pub(super) async fn aside(&mut self) -> Aside {
+        if let Some(failure) = self.failures.pop() {
+            return Aside::Failure(failure);
+        }
         let failure = async {
             match &mut self.hooks {
                 Some((_, failures)) => failures.recv().await,
@@ -175,11 +188,16 @@ impl Companions {
         self.story.as_ref().map(|story| story.summary(snapshot)).unwrap_or_default()
     }
 
-    /// Waits for commands that still run.
-    pub(super) async fn end(&mut self) {
-        if let Some((hooks, _)) = self.hooks.take() {
+    /// Waits for commands that still run; what failed of them, and was not shown yet.
+    pub(super) async fn end(&mut self) -> Vec<String> {
+        let mut failures = std::mem::take(&mut self.failures);
+        if let Some((hooks, mut failed)) = self.hooks.take() {
             hooks.finish().await;
+            while let Ok(failure) = failed.try_recv() {
+                failures.push(failure.to_string());
+            }
         }
+        failures
     }
 }
 

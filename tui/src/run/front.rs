@@ -9,7 +9,7 @@ use super::Lines;
 use super::companions::Aside;
 use crate::dashboard::{Banner, Effect, Input, Inputs, Message, Terminal, UiState};
 use crate::model::sample::Cookie;
-use crate::model::snapshot::{Change, Snapshot};
+use crate::model::snapshot::{Change, Connection, Snapshot};
 use crate::reset::Report;
 
 /// The output of a run.
@@ -57,7 +57,7 @@ impl Screen {
         lines.push(line);
     }
 
-    /// Gives the terminal back and returns what the COMMAND printed, with a word on what was not kept.
+    /// Gives the terminal back and returns what the COMMAND printed, with a word on what was not kept, and what failed last.
     #[must_use]
     pub fn into_output(self) -> Vec<String> {
         let mut lines = self.ui.output.unwrap_or_default();
@@ -133,6 +133,17 @@ impl Front {
         }
     }
 
+    /// What would have been an aside, when the run is over: a screen prints it after it has given the terminal back.
+    pub(super) fn last_failure(&mut self, text: &str) -> Result<()> {
+        match self {
+            Self::Screen(screen) => {
+                screen.keep_output(format!("h2watch: {text}"));
+                Ok(())
+            }
+            Self::Lines(_) | Self::Quiet => warn(text),
+        }
+    }
+
     /// The demo's link was unplugged or plugged in.
     pub(super) fn unplugged(&mut self, snapshot: &Snapshot, unplugged: bool) -> Result<()> {
         let Self::Screen(screen) = self else { return Ok(()) };
@@ -175,6 +186,12 @@ impl Front {
         screen.ui.message = Some(message);
         screen.show(snapshot)?;
         Ok(true)
+    }
+
+    /// A connection as it is on the screen, which may be older than the last look.
+    pub(super) fn shown(&self, id: Cookie) -> Option<&Connection> {
+        let Self::Screen(screen) = self else { return None };
+        screen.shown.connections.iter().find(|connection| connection.reading.id == id)
     }
 
     /// The connection that a person looks at.

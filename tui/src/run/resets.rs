@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::beat::Beat;
-use super::{Wanted, Watcher, clock};
+use super::{Recorder, Wanted, Watcher, clock};
 use crate::dashboard::Message;
-use crate::diag::Outcome;
+use crate::diag::{Namespaces, Outcome};
 use crate::json;
 use crate::model::Model;
-use crate::model::sample::{Cookie, Nanos};
+use crate::model::sample::{Cookie, Nanos, Sample};
 use crate::model::snapshot::{Change, Connection, Snapshot};
 use crate::reset::audit::AuditLog;
 use crate::reset::{Action, Report, Resetter, World, kill};
@@ -22,24 +22,62 @@ pub struct Resets {
     pub audit: Option<AuditLog>,
 }
 
-/// The live system: a fresh sample before each reset, and the kernel's answer.
-pub(super) struct Live<'a> {
-    pub(super) watcher: &'a mut Watcher,
-    pub(super) model: &'a mut Model,
-    pub(super) beat: &'a Beat,
-    /// What the fresh samples found; the run shows it like any other.
-    pub(super) changes: Vec<Change>,
+/// What takes samples, and knows the processes' network namespaces.
+pub(super) trait Eye {
+    fn sample(&mut self, wanted: &Wanted<'_>) -> Sample;
+    fn namespaces(&mut self) -> &mut Namespaces;
 }
 
-impl World for Live<'_> {
+impl Eye for Watcher {
+    fn sample(&mut self, wanted: &Wanted<'_>) -> Sample {
+        Watcher::sample(self, wanted)
+    }
+    fn namespaces(&mut self) -> &mut Namespaces {
+        Watcher::namespaces(self)
+    }
+}
+
+/// The live system: a fresh sample before each reset, and the kernel's answer.
+#[derive(Debug)]
+pub(super) struct Live<'a, E> {
+    pub(super) eye: &'a mut E,
+    pub(super) model: &'a mut Model,
+    pub(super) beat: &'a Beat,
+    /// What the fresh samples find is told like what any other finds: the model says it once.
+    pub(super) found: &'a mut Vec<Change>,
+    /// A fresh sample is the last one of what closed before it.
+    pub(super) recorder: Option<&'a mut Recorder>,
+    /// What could not be recorded, and whether that ends the run.
+    pub(super) unrecorded: Vec<Result<String>>,
+}
+
+impl<'a, E: Eye> Live<'a, E> {
+    pub(super) fn new(
+        eye: &'a mut E,
+        model: &'a mut Model,
+        beat: &'a Beat,
+        found: &'a mut Vec<Change>,
+    ) -> Self {
+        Self { eye, model, beat, found, recorder: None, unrecorded: Vec::new() }
+    }
+
+    fn record(&mut self, sample: &Sample) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let noted = recorder.sample(sample, self.model.stalled() > 0);
+        self.unrecorded.extend(noted.transpose());
+    }
+}
+
+impl<E: Eye> World for Live<'_, E> {
     fn now_ns(&self) -> Nanos {
         clock::now_ns()
     }
 
     fn look_again(&mut self, id: Cookie) -> Option<Connection> {
-        let sample = self.watcher.sample(&Wanted { asked: Some(id), suspects: None });
+        let sample = self.eye.sample(&Wanted { asked: Some(id), suspects: None });
         let (snapshot, changes) = self.model.observe(&sample);
-        self.changes.extend(changes);
+        self.found.extend(changes);
+        self.record(&sample);
         snapshot.connections.into_iter().find(|connection| connection.reading.id == id)
     }
 
@@ -48,7 +86,7 @@ impl World for Live<'_> {
     }
 
     fn destroy(&mut self, connection: &Connection) -> Result<Outcome> {
-        let outcome = kill::destroy(self.watcher.namespaces(), connection)?;
+        let outcome = kill::destroy(self.eye.namespaces(), connection)?;
         if outcome == Outcome::Destroyed {
             self.model.count_reset();
         }
@@ -107,5 +145,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+#[cfg(test)]
+mod fresh;
 #[cfg(test)]
 mod tests;

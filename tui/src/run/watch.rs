@@ -13,12 +13,13 @@ use super::beat::Beat;
 use super::companions::{Aside, Companions};
 use super::front::Front;
 use super::pace::{Pace, Rest};
+use super::resets::Live;
 
 use super::{Ending, Signals, Wanted, Watcher, clock};
 use crate::dashboard::{Effect, Input};
 use crate::exit::Exit;
 use crate::model::Model;
-use crate::model::sample::Nanos;
+use crate::model::sample::{Cookie, Nanos};
 use crate::model::snapshot::{Change, Snapshot};
 use crate::probe::Notice;
 use crate::target::Child;
@@ -65,6 +66,12 @@ struct Run {
     beat: Beat,
     snapshot: Arc<Snapshot>,
     suspects: Suspects,
+    /// What looks found and nobody was told yet.
+    found: Vec<Change>,
+    /// The snapshot is of a look that nobody has acted on yet.
+    looked: bool,
+    /// The kernel rang for a look.
+    rung: bool,
     followed_at: Instant,
     /// When the next look was due: how late it came is known to what acts on it.
     due_ns: Nanos,
@@ -98,6 +105,9 @@ pub async fn watch(
         beat,
         snapshot: Arc::default(),
         suspects,
+        found: Vec::new(),
+        looked: false,
+        rung: false,
         followed_at: Instant::now(),
         due_ns: now_ns,
     };
@@ -129,13 +139,11 @@ impl Run {
             .context("polling the kernel's event ring")?;
         let alarm = Alarm::new()?;
         self.watcher.begin();
-        let mut changes = self.look()?;
+        self.look()?;
         self.front.ready(&self.snapshot, &self.watcher.describe())?;
         self.companions.begin().await?;
         loop {
-            if let Some(ending) =
-                self.after_look(std::mem::take(&mut changes), plan, started, child.is_some())?
-            {
+            if let Some(ending) = self.tell(plan, started, child.is_some())? {
                 return Ok(ending);
             }
             let Rest { until_ns, arm } = self.rest(plan, started);
@@ -149,10 +157,11 @@ impl Run {
                 aside = self.companions.aside() => Woken::Aside(aside),
             };
             match woken {
-                Woken::Clock => changes = self.look()?,
+                Woken::Clock => self.look()?,
                 Woken::Ring => {
-                    if self.drain() {
-                        changes = self.look()?;
+                    self.rung |= self.drain();
+                    if self.rung && self.pace.not_before(0) <= clock::now_ns() {
+                        self.look()?;
                     }
                 }
                 Woken::Key(None) => return Ok(Ending::Own(Exit::Success)),
@@ -174,23 +183,15 @@ impl Run {
         }
     }
 
-    /// Shows what a look found, lets the companions act on it, and says whether that was the end.
-    fn after_look(
-        &mut self,
-        mut changes: Vec<Change>,
-        plan: &Plan,
-        started: Instant,
-        has_child: bool,
-    ) -> Result<Option<Ending>> {
+    /// Tells what was found, lets the companions act on it, and says whether that was the end.
+    fn tell(&mut self, plan: &Plan, started: Instant, has_child: bool) -> Result<Option<Ending>> {
         let late = Duration::from_nanos(clock::now_ns().saturating_sub(self.due_ns));
-        let reports = self.companions.resets(
-            &self.snapshot,
-            late,
-            &self.beat,
-            &mut self.watcher,
-            &mut self.model,
-            &mut changes,
-        )?;
+        let mut reports = Vec::new();
+        if std::mem::take(&mut self.looked) {
+            let live = Live::new(&mut self.watcher, &mut self.model, &self.beat, &mut self.found);
+            reports = self.companions.resets(&self.snapshot, late, live)?;
+        }
+        let changes = std::mem::take(&mut self.found);
         let whole = self.pace.tick(self.snapshot.now_ns);
         self.front.tick(&self.snapshot, &changes, whole)?;
         for report in &reports {
@@ -227,8 +228,9 @@ impl Run {
     }
 
     /// Samples, judges, and writes down where that is asked for.
-    fn look(&mut self) -> Result<Vec<Change>> {
+    fn look(&mut self) -> Result<()> {
         self.drain();
+        self.rung = false;
         let selected = self.front.selected();
         let sample = self.watcher.sample(&Wanted { asked: selected, suspects: Some(&self.suspects) });
         let (mut snapshot, changes) = self.model.observe(&sample);
@@ -238,7 +240,9 @@ impl Run {
         if let Some(aside) = self.companions.record(&sample, self.model.stalled() > 0)? {
             self.front.aside(&self.snapshot, aside)?;
         }
-        Ok(changes)
+        self.found.extend(changes);
+        self.looked = true;
+        Ok(())
     }
 
     /// Carries out what a key asks for; true to end.
@@ -250,21 +254,21 @@ impl Run {
                     let unplugged = self.companions.toggle();
                     self.front.unplugged(&self.snapshot, unplugged)?;
                 }
-                Effect::Reset(id) => {
-                    let report = self.companions.ask(
-                        id,
-                        &self.snapshot,
-                        &self.beat,
-                        &mut self.watcher,
-                        &mut self.model,
-                    )?;
-                    if let Some(report) = report {
-                        self.front.reset(&self.snapshot, &report)?;
-                    }
-                }
+                Effect::Reset(id) => self.reset(id)?,
             }
         }
         Ok(false)
+    }
+
+    /// A person said yes to what is on the screen, which is older than the last look while it is paused.
+    fn reset(&mut self, id: Cookie) -> Result<()> {
+        let now = self.snapshot.connections.iter().find(|connection| connection.reading.id == id);
+        let Some(shown) = now.or_else(|| self.front.shown(id)) else { return Ok(()) };
+        let live = Live::new(&mut self.watcher, &mut self.model, &self.beat, &mut self.found);
+        if let Some(report) = self.companions.ask(shown, &self.snapshot, live)? {
+            self.front.reset(&self.snapshot, &report)?;
+        }
+        Ok(())
     }
 
     /// Keeps up with processes that come and go.
@@ -297,20 +301,25 @@ impl Run {
             clock::now_ns() + u64::try_from(left.as_nanos()).unwrap_or(u64::MAX / 2)
         });
         let wake_ns = self.companions.wake_ns().map(|at_ns| self.pace.not_before(at_ns));
-        self.due_ns = [Some(rest.until_ns), end_ns, wake_ns].into_iter().flatten().min().unwrap_or(0);
+        let ring_ns = self.rung.then(|| self.pace.not_before(0));
+        self.due_ns =
+            [Some(rest.until_ns), end_ns, wake_ns, ring_ns].into_iter().flatten().min().unwrap_or(0);
         Rest { until_ns: self.due_ns, ..rest }
     }
 
     /// The last look, and the summary.
     async fn finish(&mut self, duration: Duration) -> Result<()> {
         self.companions.end_story().await;
-        let changes = self.look()?;
+        self.look()?;
+        let changes = std::mem::take(&mut self.found);
         self.front.tick(&self.snapshot, &changes, true)?;
         self.companions.observe(&self.snapshot, &changes, true);
         for line in self.companions.last_lines(&self.snapshot) {
             self.front.say(&line)?;
         }
-        self.companions.end().await;
+        for failure in self.companions.end().await {
+            self.front.last_failure(&failure)?;
+        }
         self.front.summary(&self.snapshot, duration)
     }
 }

@@ -45,7 +45,19 @@ pub(super) async fn watch_target(
         ui
     })?;
     let model = Model::new(policy(args.thresholds));
-    watch(signals, watcher, model, front, companions, &plan(args), None).await.map(|(ending, _, _)| ending)
+    let (ending, _, front) = watch(signals, watcher, model, front, companions, &plan(args), None).await?;
+    print_what_the_screen_hid(front)?;
+    Ok(ending)
+}
+
+/// The dashboard kept the terminal to itself.
+fn print_what_the_screen_hid(front: Front) -> Result<()> {
+    let Front::Screen(screen) = front else { return Ok(()) };
+    let mut stdout = std::io::stdout().lock();
+    for line in screen.into_output() {
+        writeln!(stdout, "{line}")?;
+    }
+    Ok(())
 }
 
 fn plan(args: &Watch) -> Plan {
@@ -85,12 +97,7 @@ async fn run_command(
     let model = Model::new(policy(args.thresholds));
     let (ending, _, front) =
         watch(signals, watcher, model, front, companions, &plan(args), Some(child)).await?;
-    if let Front::Screen(screen) = front {
-        let mut stdout = std::io::stdout().lock();
-        for line in screen.into_output() {
-            writeln!(stdout, "{line}")?;
-        }
-    }
+    print_what_the_screen_hid(front)?;
     Ok(ending)
 }
 
