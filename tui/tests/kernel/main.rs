@@ -29,6 +29,7 @@ mod record;
 mod recordings;
 mod reset;
 mod reset_quiet;
+mod ring;
 mod soak;
 mod stall;
 mod testrun;

@@ -162,6 +162,13 @@ impl Watch {
         Duration::from_nanos(waited_ns.expect("nanoseconds"))
     }
 
+    /// How often its main thread went to sleep, since it started (`/proc/PID/status`).
+    pub(crate) fn wake_ups(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        count.and_then(|count| count.trim().parse().ok()).expect("a count")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
