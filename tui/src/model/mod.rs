@@ -64,6 +64,7 @@ impl Model {
         self.now_ns = self.now_ns.max(sample.now_ns);
         let mut changes = Vec::new();
         let mut open = Vec::new();
+        self.note_processes(sample, &mut changes);
         for reading in &sample.readings {
             if self.follow(reading, &mut changes) {
                 open.push(reading.id);
@@ -71,7 +72,6 @@ impl Model {
         }
         self.close_vanished(&mut changes);
         self.note_losses(sample, &mut changes);
-        self.note_processes(sample, &mut changes);
         self.forget();
         changes.sort_by_key(|&(at_ns, _)| at_ns);
         let snapshot = Snapshot {
@@ -112,6 +112,7 @@ impl Model {
         }
         let normal = self.normals.entry(reading.remote).or_default();
         let (before, damage) = (track.counters, track.damage());
+        track.program = self.processes.get(&reading.owner.pid).and_then(|process| process.library);
         let turn = track.observe(reading, now_ns, normal, &self.policy);
         track.seen = self.samples;
         track.counters.add_since(&before, &mut self.totals);

@@ -187,7 +187,7 @@ fn losses_and_processes_are_told_when_they_change() {
     assert!(model.observe(&s).1.is_empty());
     s.losses = Losses { ring_full: 1, ..Losses::default() };
     s.processes = vec![Process { pid: 9, ..Process::default() }];
-    assert_eq!(names(&model.observe(&s).1), ["lost", "process"]);
+    assert_eq!(names(&model.observe(&s).1), ["process", "lost"]);
     assert!(model.observe(&s).1.is_empty());
     s.processes[0].reason = "libssl 3.0".to_owned();
     assert_eq!(names(&model.observe(&s).1), ["process"]);

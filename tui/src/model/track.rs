@@ -2,7 +2,7 @@
 
 use super::baseline::Baseline;
 use super::counters::Counters;
-use super::sample::{Nanos, Reading, Transport, View};
+use super::sample::{Library, Nanos, Reading, Transport, View};
 use super::silence::{Ended, Look, Silence};
 use super::snapshot::Connection;
 use super::unread::{self, Unread};
@@ -56,6 +56,8 @@ pub struct Track {
     unread: Option<Unread>,
     used_up: Option<UsedUp>,
     joined_late: bool,
+    /// The TLS library found in its process.
+    pub program: Option<Library>,
     standing: Standing,
     /// Number of the sample that this is as of.
     pub seen: u64,
@@ -80,6 +82,7 @@ impl Track {
             unread: None,
             used_up: None,
             joined_late: false,
+            program: None,
             standing: Standing::default(),
             seen: 0,
             observed_ns: 0,
@@ -153,6 +156,8 @@ impl Track {
             normal,
             unread: self.unread,
             used_up: self.used_up,
+            joined_late: self.joined_late,
+            program: self.program,
             stalled_since_ns: self.standing.stalled_since_ns(),
             cause: self.standing.cause(),
         }

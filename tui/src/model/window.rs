@@ -31,22 +31,31 @@ pub fn follow(before: Option<UsedUp>, reading: &Reading, now_ns: Nanos) -> Optio
     Some(UsedUp { window, granted_bytes, since_ns: went_on.map_or(now_ns, |b| b.since_ns) })
 }
 
-/// Every grant was seen, and every byte that was sent.
-fn all_is_known(reading: &Reading) -> bool {
+/// Why windows cannot be added up, in words; `None` where every grant and every byte was seen. `joined_late`: the connection's
+/// beginning was not seen at some time.
+#[must_use]
+pub fn unknown(reading: &Reading, joined_late: bool) -> Option<&'static str> {
     let (sent, received) = (&reading.sent, &reading.received);
-    let exact = reading.view == View::Frames
-        && !reading.seeded
-        && !received.resyncing
-        && received.holes_missed == 0
-        && sent.desyncs + received.desyncs == 0;
+    if reading.view != View::Frames {
+        return Some("received frames are not seen");
+    }
+    if joined_late || reading.seeded {
+        return Some("the connection's beginning was not seen");
+    }
     // With TLS the plaintext is walked from the moment on at which the process is known. SETTINGS are the first frame of either
     // side (RFC 9113, section 3.4): the windows that were granted before them are the RFC's.
-    exact && (reading.transport == Transport::H2c || (sent.settings.is_some() && received.settings.is_some()))
+    if reading.transport != Transport::H2c && (sent.settings.is_none() || received.settings.is_none()) {
+        return Some("the connection's SETTINGS were not seen");
+    }
+    if received.resyncing || received.holes_missed > 0 || sent.desyncs + received.desyncs > 0 {
+        return Some("frames were missed");
+    }
+    None
 }
 
 fn used_up(reading: &Reading) -> Option<(Window, u64)> {
     let (sent, received) = (&reading.sent, &reading.received);
-    if !all_is_known(reading) || reading.streams.sending == 0 || sent.data_bytes == 0 {
+    if unknown(reading, false).is_some() || reading.streams.sending == 0 || sent.data_bytes == 0 {
         return None;
     }
     let granted_bytes = INITIAL_BYTES + received.window_granted;

@@ -1,4 +1,5 @@
-//! What would fix it in this client. The client is guessed from its TLS library and its process name, and said to be guessed.
+//! What would fix it in this client. The client is guessed from its program, its TLS library and its process name, and said to
+//! be guessed.
 
 use super::Cause;
 use crate::model::sample::{Library, Reading};
@@ -14,14 +15,46 @@ pub enum Client {
     DotNet,
     Envoy,
     Grpc,
+    Hyper,
     Other,
 }
 
+/// How a process name tells a client.
+#[derive(Clone, Copy, Debug)]
+enum Name {
+    Whole(&'static str),
+    Beginning(&'static str),
+}
+
+/// Process names that tell a client. Recordings under pseudonyms keep them, because advice depends on them.
+const NAMES: [(Name, Client); 18] = [
+    (Name::Whole("java"), Client::Java),
+    (Name::Whole("node"), Client::Node),
+    (Name::Whole("nodejs"), Client::Node),
+    (Name::Whole("MainThread"), Client::Node),
+    (Name::Whole("curl"), Client::Curl),
+    (Name::Whole("dotnet"), Client::DotNet),
+    (Name::Whole("envoy"), Client::Envoy),
+    (Name::Beginning("python"), Client::Python),
+    (Name::Beginning("uvicorn"), Client::Python),
+    (Name::Beginning("gunicorn"), Client::Python),
+    (Name::Beginning("grpc"), Client::Grpc),
+    (Name::Whole("kubelet"), Client::Go),
+    (Name::Whole("containerd"), Client::Go),
+    (Name::Whole("dockerd"), Client::Go),
+    (Name::Whole("prometheus"), Client::Go),
+    (Name::Whole("etcd"), Client::Go),
+    // Threads of the runtime: the name of a process that ended before it was looked at.
+    (Name::Beginning("tokio-"), Client::Hyper),
+    (Name::Beginning("hyper-"), Client::Hyper),
+];
+
 impl Client {
     /// Every client, in the order of the documentation.
-    pub const ALL: [Client; 9] = [
+    pub const ALL: [Client; 10] = [
         Client::Go,
         Client::Grpc,
+        Client::Hyper,
         Client::Java,
         Client::Node,
         Client::Python,
@@ -31,29 +64,27 @@ impl Client {
         Client::Other,
     ];
 
-    /// Its name, and what it was guessed from.
+    /// The client, and what it was guessed from. `program`: the TLS library found in its process, whatever the connection uses;
+    /// Go's is in every Go program that speaks HTTP.
     #[must_use]
-    pub fn guess(reading: &Reading) -> Client {
+    pub fn guess(reading: &Reading, program: Option<Library>) -> (Client, &'static str) {
         if reading.library == Some(Library::Go) {
-            return Client::Go;
+            return (Client::Go, "TLS library");
         }
-        let comm = reading.owner.comm.as_str();
-        match comm {
-            "java" => Client::Java,
-            "node" | "nodejs" | "MainThread" => Client::Node,
-            "curl" => Client::Curl,
-            "dotnet" => Client::DotNet,
-            "envoy" => Client::Envoy,
-            _ if comm.starts_with("python")
-                || comm.starts_with("uvicorn")
-                || comm.starts_with("gunicorn") =>
-            {
-                Client::Python
-            }
-            _ if comm.starts_with("grpc") => Client::Grpc,
-            "kubelet" | "containerd" | "dockerd" | "prometheus" | "etcd" => Client::Go,
-            _ => Client::Other,
+        if program == Some(Library::Go) {
+            return (Client::Go, "program");
         }
+        let by_name = Self::by_name(&reading.owner.comm);
+        (by_name.map_or(Client::Other, |(client, _)| client), "name")
+    }
+
+    /// The client that a process name tells, and the part of the name that tells it.
+    #[must_use]
+    pub fn by_name(comm: &str) -> Option<(Client, &'static str)> {
+        NAMES.iter().find_map(|&(name, client)| match name {
+            Name::Whole(whole) => (comm == whole).then_some((client, whole)),
+            Name::Beginning(beginning) => comm.starts_with(beginning).then_some((client, beginning)),
+        })
     }
 
     /// The heading of its advice.
@@ -68,6 +99,7 @@ impl Client {
             Client::DotNet => ".NET",
             Client::Envoy => "Envoy",
             Client::Grpc => "gRPC",
+            Client::Hyper => "hyper",
             Client::Other => "other clients",
         }
     }
@@ -97,6 +129,10 @@ impl Client {
             Client::Envoy => "set connection_keepalive (interval, timeout) in http2_protocol_options",
             Client::Grpc => {
                 "set grpc.keepalive_time_ms and grpc.keepalive_timeout_ms (off by default in clients)"
+            }
+            Client::Hyper => {
+                "set http2_keep_alive_interval and http2_keep_alive_timeout on the client (reqwest and tonic have them too), and \
+                 http2_keep_alive_while_idle"
             }
             Client::Other => {
                 "Turn on its HTTP/2 PING keepalive: Go ReadIdleTimeout, gRPC keepalive, OkHttp pingInterval, hyper \
@@ -134,18 +170,15 @@ pub fn for_cause(cause: Cause) -> Option<&'static str> {
     }
 }
 
-/// The advice for a stall.
+/// The advice for a stall; `program` as for `Client::guess`.
 #[must_use]
-pub fn sentence(cause: Cause, reading: &Reading) -> String {
+pub fn sentence(cause: Cause, reading: &Reading, program: Option<Library>) -> String {
     if let Some(text) = for_cause(cause) {
         return text.to_owned();
     }
-    match Client::guess(reading) {
-        Client::Other => Client::Other.keepalive().to_owned(),
-        client => {
-            let by = if reading.library == Some(Library::Go) { "TLS library" } else { "name" };
-            format!("{} (guessed from its {by}): {}", client.name(), client.keepalive())
-        }
+    match Client::guess(reading, program) {
+        (Client::Other, _) => Client::Other.keepalive().to_owned(),
+        (client, by) => format!("{} (guessed from its {by}): {}", client.name(), client.keepalive()),
     }
 }
 
@@ -157,22 +190,27 @@ mod tests {
     #[test]
     fn a_guess_is_said_to_be_one() {
         let mut reading = Staged::h2c(1, 0).reading;
+        let begins = |reading: &Reading, program, beginning: &str| {
+            let text = sentence(Cause::SilentPeer, reading, program);
+            assert!(text.starts_with(beginning), "{text}");
+        };
         reading.owner.comm = "node".to_owned();
-        let text = sentence(Cause::SilentPeer, &reading);
-        assert!(text.starts_with("Node (guessed from its name): "), "{text}");
+        begins(&reading, None, "Node (guessed from its name): ");
+        begins(&reading, Some(Library::OpenSsl), "Node (guessed from its name): ");
         reading.library = Some(Library::Go);
-        assert!(
-            sentence(Cause::SilentPeer, &reading)
-                .starts_with("Go (guessed from its TLS library): set ReadIdle")
-        );
+        begins(&reading, None, "Go (guessed from its TLS library): set ReadIdle");
         reading.library = None;
         reading.owner.comm = "frobnicator".to_owned();
-        assert!(sentence(Cause::BlackHole, &reading).starts_with("Turn on its HTTP/2 PING keepalive"));
+        begins(&reading, None, "Turn on its HTTP/2 PING keepalive");
+        // Without TLS on this connection: what is known of its process tells all the same.
+        begins(&reading, Some(Library::Go), "Go (guessed from its program): set ReadIdle");
+        reading.owner.comm = "tokio-runtime-w".to_owned();
+        begins(&reading, None, "hyper (guessed from its name): set http2_keep_alive_interval");
     }
 
     #[test]
     fn a_cause_that_pings_do_not_cure_says_so() {
         let reading = Staged::h2c(1, 0).reading;
-        assert!(sentence(Cause::HungServer, &reading).contains("does not help"));
+        assert!(sentence(Cause::HungServer, &reading, None).contains("does not help"));
     }
 }

@@ -1,7 +1,7 @@
 //! What a rule may look at: one connection at one moment, with what is normal for it. Nothing is judged here.
 
 use super::{Cause, Policy};
-use crate::model::sample::{Nanos, Reading, TcpFacts, View};
+use crate::model::sample::{Library, Nanos, Reading, TcpFacts, View};
 use crate::model::silence::Silence;
 use crate::model::track::Normal;
 use crate::model::unread::Unread;
@@ -20,6 +20,10 @@ pub struct Case<'a> {
     pub normal: &'a Normal,
     pub unread: Option<Unread>,
     pub used_up: Option<UsedUp>,
+    /// Its beginning was not seen.
+    pub joined_late: bool,
+    /// The TLS library found in its process, whatever this connection uses.
+    pub program: Option<Library>,
     /// Since when it is stalled already.
     pub stalled_since_ns: Option<Nanos>,
     /// And with which cause.

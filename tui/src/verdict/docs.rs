@@ -96,8 +96,11 @@ fn give_up_section(out: &mut String) {
 fn client_section(out: &mut String) {
     out.push_str(
         "## What would fix it in the client\n\n\
-         The client is guessed from its TLS library and its process name, and said to be guessed. Before the advice stands what \
-         was seen of PINGs: none (keepalive appears off), how many, or that the peer sent ENHANCE_YOUR_CALM.\n\n\
+         The client is guessed from its program (Go), its TLS library or its process name, and said to be guessed. Before the \
+         advice stands what was seen of PINGs: how many, none, or that the peer sent ENHANCE_YOUR_CALM. Keepalive is said to \
+         appear off when none was seen in 30 s of silence: gRPC sends one after 10 s or more, hyper after 20 s, client-go and \
+         Envoy commonly after 30 s, and a peer that goes on sending gets none from most of them. Without TLS a PING is seen \
+         when it leaves, so while bytes are unsent one may be among them.\n\n\
          | client | setting |\n|---|---|\n",
     );
     for client in Client::ALL {

@@ -140,7 +140,7 @@ fn stalled(case: &Case<'_>, cause: Cause) -> Verdict {
     if no_preface(case) {
         evidence = format!("{evidence}; not even the server's SETTINGS came");
     }
-    let mut advice = advice::sentence(cause, case.reading);
+    let mut advice = advice::sentence(cause, case.reading, case.program);
     if let Some(pings) = keepalive::sentence(case) {
         advice = format!("{pings} {advice}");
     }
@@ -159,7 +159,7 @@ fn gives_up(case: &Case<'_>, cause: Cause) -> Option<String> {
     match cause {
         Cause::BlackHole | Cause::Unknown => giveup::sentence(case.tcp()?, case.policy.tcp_retries2),
         Cause::SilentPeer | Cause::HungServer | Cause::GoawayIgnored | Cause::FlowControl => {
-            Some("never by itself: everything that was sent is acknowledged".to_owned())
+            Some("never by itself, as long as the peer's kernel acknowledges".to_owned())
         }
         Cause::PeerWindowClosed => {
             Some("never by itself, as long as the peer's kernel answers the zero-window probes".to_owned())
@@ -181,7 +181,13 @@ fn calm_with(case: &Case<'_>, findings: &[Finding]) -> Verdict {
         ),
         Some(_) => (State::Waiting, waiting(case, findings)),
         None if case.reading.streams.in_flight > 0 => (State::Healthy, healthy(case)),
-        None => (State::Idle, "nothing waits".to_owned()),
+        None if case.records() => (State::Idle, "nothing waits".to_owned()),
+        // What waits inside of the process is not seen (`docs/limitations.md`).
+        None => (
+            State::Idle,
+            "nothing waits: for requests that hang now no HEADERS were sent, the network is not why"
+                .to_owned(),
+        ),
     };
     Verdict { state, evidence, ..Verdict::default() }
 }

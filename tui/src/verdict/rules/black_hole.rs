@@ -131,7 +131,7 @@ fn evidence(case: &Case<'_>) -> String {
     // The congestion window is one segment now: what the client goes on writing stays in the socket, where the probe does not
     // see it (with TLS, frames are counted when they are written).
     let uncounted = if case.reading.transport == Transport::H2c {
-        ", new streams in them are not counted yet"
+        ", what is opened or given up in them is not counted yet"
     } else {
         ""
     };

@@ -1,8 +1,8 @@
 //! An HTTP/2 flow-control window is used up and no WINDOW_UPDATE comes (RFC 9113, section 5.2).
 
 use super::{Finding, Rule, Threshold, blocked_after_ns};
-use crate::model::sample::Nanos;
-use crate::model::window::Window;
+use crate::model::sample::{Nanos, View};
+use crate::model::window::{self, Window};
 use crate::verdict::words::{count, span};
 use crate::verdict::{Case, Cause, Severity};
 
@@ -47,6 +47,18 @@ fn examine(case: &Case<'_>) -> Finding {
             Finding::Decides
         }
         Some(_) => Finding::Explains,
+        None => not_known(case),
+    }
+}
+
+/// A request body is on its way, and whether it has a window left cannot be told.
+fn not_known(case: &Case<'_>) -> Finding {
+    let r = case.reading;
+    let frames = r.view == View::Frames && r.streams.sending > 0 && r.sent.data_bytes > 0;
+    match window::unknown(r, case.joined_late).filter(|_| frames) {
+        Some(why) => {
+            Finding::NotYet(format!("whether a flow-control window is used up is not known, because {why}"))
+        }
         None => Finding::No,
     }
 }

@@ -7,3 +7,4 @@ mod property;
 mod rate;
 pub(super) mod stage;
 mod unseen;
+mod waiting;

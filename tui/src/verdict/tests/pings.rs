@@ -1,7 +1,7 @@
 //! What PINGs, their answers and ENHANCE_YOUR_CALM say: whether the peer's HTTP/2 layer is alive while no stream is answered.
 
-use super::stage::{Scene, hung, ns, stopped_server};
-use crate::model::sample::Goaway;
+use super::stage::{Scene, dead_path, hung, ns, stopped_server};
+use crate::model::sample::{Goaway, TcpFacts, Transport};
 use crate::model::snapshot::Change;
 use crate::model::staged::quiet_tcp;
 use crate::verdict::{Cause, Severity, State};
@@ -194,4 +194,115 @@ fn a_stream_reset_with_enhance_your_calm_is_named_too() {
     assert!(advice(0xb).starts_with("The peer sent ENHANCE_YOUR_CALM (RST_STREAM): "), "{}", advice(0xb));
     // REFUSED_STREAM is no word about PINGs.
     assert!(advice(0x7).starts_with("No PING seen in "), "{}", advice(0x7));
+}
+
+fn advice(scene: &Scene) -> &str {
+    scene.last().verdict.advice.as_deref().unwrap()
+}
+
+/// Go's ReadIdleTimeout of 15 s sends none in the first seconds of a silence, and is on.
+#[test]
+fn keepalive_appears_off_after_a_silence_in_which_one_was_due() {
+    let mut scene = Scene::fixed();
+    scene.busy(5_000);
+    stopped_server(&mut scene, 4_000);
+    let early = "No PING seen in 9.0 s; keepalives usually wait for 10 to 30 s. Turn on its";
+    assert!(advice(&scene).starts_with(early), "{}", advice(&scene));
+    stopped_server(&mut scene, 26_250);
+    let late =
+        "No PING seen in 35.2 s, 30.2 s of them in silence: the client's keepalive appears off. Turn on its";
+    assert!(advice(&scene).starts_with(late), "{}", advice(&scene));
+}
+
+/// A peer that goes on sending gets no PING from a client whose keepalive waits for silence.
+#[test]
+fn a_long_life_without_silence_says_nothing_about_keepalive() {
+    let mut scene = Scene::fixed();
+    scene.busy(60_000);
+    stopped_server(&mut scene, 4_000);
+    assert!(
+        advice(&scene).starts_with("No PING seen in 64.0 s; keepalives usually wait"),
+        "{}",
+        advice(&scene)
+    );
+}
+
+/// Without TLS a PING is seen when it leaves, with TLS when it is written.
+#[test]
+fn a_ping_may_be_among_unsent_bytes() {
+    for (transport, said) in [
+        (
+            Transport::H2c,
+            "No PING seen in 36.0 s, but 3000 bytes are unsent, and one may be among them. Turn on its",
+        ),
+        (
+            Transport::Tls,
+            "No PING seen in 36.0 s, 35.0 s of them in silence: the client's keepalive appears off. Turn on",
+        ),
+    ] {
+        let mut scene = Scene::fixed();
+        scene.c.reading.transport = transport;
+        scene.busy(1_000);
+        scene.run(35_000, |c, passed| {
+            c.open(1).tcp(TcpFacts { notsent_bytes: 3_000, ..dead_path(passed) });
+        });
+        assert_eq!(scene.causes(), [Cause::BlackHole]);
+        assert!(advice(&scene).starts_with(said), "{}", advice(&scene));
+    }
+}
+
+#[test]
+fn a_ping_that_was_seen_is_counted_and_what_holds_the_next_one_back_is_said() {
+    for (notsent_bytes, said) in [
+        (0, "2 PINGs seen, the last one 4.0 s ago. "),
+        (
+            900,
+            "2 PINGs seen, the last one 4.0 s ago; 900 bytes are unsent and hold back what comes after them. ",
+        ),
+    ] {
+        let mut scene = Scene::fixed();
+        scene.busy(1_000);
+        scene.c.reading.sent.pings = 2;
+        scene.c.reading.sent.last_ping_ns = Some(ns(scene.c.now_ms));
+        scene.run(4_000, |c, passed| {
+            c.open(1).tcp(TcpFacts { notsent_bytes, ..dead_path(passed) });
+        });
+        assert!(advice(&scene).starts_with(said), "{}", advice(&scene));
+    }
+}
+
+/// A client that sends a PING each 250 ms always has a young one on its way.
+#[test]
+fn pings_on_a_short_timer_are_unanswered_all_the_same() {
+    let mut scene = Scene::fixed();
+    scene.busy(1_000);
+    scene.run(4_000, |c, _| {
+        c.open(1).tcp(TcpFacts { last_ack_received_ms: 20, ..quiet_tcp() });
+        c.reading.sent.pings += 1;
+        c.reading.sent.last_ping_ns = Some(ns(c.now_ms));
+    });
+    assert_eq!(scene.causes(), [Cause::SilentPeer]);
+    let said = "; 16 PINGs unanswered, nothing came for 4.0 s";
+    assert!(scene.evidence().ends_with(said), "{}", scene.evidence());
+}
+
+/// With TLS a PING that was written may not have left; without, it was seen on its way.
+#[test]
+fn an_unanswered_ping_may_wait_behind_unsent_bytes() {
+    for (transport, said) in [
+        (Transport::H2c, "; PING unanswered for 3.5 s"),
+        (Transport::Tls, "; PING unanswered for 3.5 s (it may still wait behind 3000 unsent bytes)"),
+    ] {
+        let mut scene = Scene::fixed();
+        scene.c.reading.transport = transport;
+        scene.busy(1_000);
+        scene.run(4_000, |c, passed| {
+            if passed == 500 {
+                c.reading.sent.pings += 1;
+                c.reading.sent.last_ping_ns = Some(ns(c.now_ms));
+            }
+            c.open(1).tcp(TcpFacts { notsent_bytes: 3_000, ..dead_path(passed) });
+        });
+        assert!(scene.evidence().ends_with(said), "{}", scene.evidence());
+    }
 }

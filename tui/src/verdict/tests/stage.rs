@@ -107,19 +107,20 @@ pub(in crate::verdict) fn ns(ms: u64) -> Nanos {
     ms * MS
 }
 
-/// TCP on a dead path `ms` after the data was sent: RTO 200 ms, doubled at each expiry.
+/// TCP on a dead path `ms` after the data was sent: RTO 204 ms (the least that Linux has with 250 ticks a second), doubled at
+/// each expiry.
 pub(in crate::verdict) fn dead_path(ms: u64) -> TcpFacts {
-    let mut expiry = 200;
+    let mut expiry = 204;
     let mut backoff = 0;
     while ms >= expiry {
         backoff += 1;
-        expiry += 200 << backoff;
+        expiry += 204 << backoff;
     }
     TcpFacts {
         unacked: 5,
         backoff,
         retransmits: u32::from(backoff),
-        rto_us: 200_000 << backoff,
+        rto_us: 204_000 << backoff,
         timer: 1,
         timer_expires_ms: (expiry - ms) as u32,
         last_ack_received_ms: ms as u32,
