@@ -1,29 +1,17 @@
 //! Pseudonyms for what names somebody: addresses, processes, cgroups, containers, server names.
 //!
 //! Stable within one recording: the same name is the same pseudonym everywhere in it. Kept: times, counters, ports, socket
-//! cookies, process ids, loopback addresses, and the names of well-known client programs (advice depends on them).
+//! cookies, process ids, loopback addresses, and of the names of well-known client programs what advice depends on.
 
 use crate::model::sample::{Owner, Process, Reading, Sample, TlsFacts};
+use crate::verdict::advice::Client;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Names remembered of each kind. Further ones share a pseudonym: less telling, and bounded.
 const REMEMBERED: usize = 65_536;
-/// Process names that tell a client library rather than an owner.
-const WELL_KNOWN: [&str; 12] = [
-    "curl",
-    "demo-client",
-    "deno",
-    "dotnet",
-    "envoy",
-    "grpcurl",
-    "h2load",
-    "java",
-    "nghttp",
-    "node",
-    "python",
-    "python3",
-];
+/// Names of public tools, besides those that advice depends on.
+const TOOLS: [&str; 5] = ["demo-client", "deno", "grpcurl", "h2load", "nghttp"];
 
 /// Replaces names. One for each recording.
 #[derive(Debug, Default)]
@@ -105,7 +93,18 @@ impl Anonymiser {
     }
 
     fn comm(&mut self, comm: &str) -> String {
-        if WELL_KNOWN.contains(&comm) { comm.to_owned() } else { self.name("process-", "", comm) }
+        if TOOLS.contains(&comm) {
+            return comm.to_owned();
+        }
+        match Client::by_name(comm) {
+            // "python3.11" is nobody's own name.
+            Some((_, told)) if comm[told.len()..].chars().all(|c| c.is_ascii_digit() || c == '.') => {
+                comm.to_owned()
+            }
+            // The beginning decides the advice; what follows may name somebody.
+            Some((_, told)) => self.name(&format!("{}-", told.trim_end_matches('-')), "", comm),
+            None => self.name("process-", "", comm),
+        }
     }
 
     fn name(&mut self, before: &str, after: &str, name: &str) -> String {
@@ -203,6 +202,30 @@ mod tests {
         let hidden = Anonymiser::default().sample(&sample);
         assert_eq!(hidden.readings[0].remote, sample.readings[0].remote);
         assert_eq!(hidden.readings[0].owner.comm, "node");
+    }
+
+    /// A replay must give the advice that the live run gave.
+    #[test]
+    fn what_advice_depends_on_is_kept_and_no_more() {
+        let mut anonymiser = Anonymiser::default();
+        for comm in ["nodejs", "MainThread", "kubelet", "containerd", "dockerd", "prometheus", "etcd", "java"]
+        {
+            assert_eq!(anonymiser.comm(comm), comm);
+        }
+        for comm in ["python", "python3", "python3.11", "gunicorn", "uvicorn"] {
+            assert_eq!(anonymiser.comm(comm), comm);
+        }
+        for (comm, hidden) in [
+            ("gunicorn: secre", "gunicorn-1"),
+            ("grpc-secret", "grpc-2"),
+            ("tokio-secret-w", "tokio-3"),
+            ("grpc-secret", "grpc-2"),
+            ("secretd", "process-4"),
+        ] {
+            assert_eq!(anonymiser.comm(comm), hidden);
+            let client = |comm| Client::by_name(comm).map(|(client, _)| client);
+            assert_eq!(client(hidden), client(comm), "{comm}");
+        }
     }
 
     #[test]
