@@ -34,6 +34,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Mode {
     /// Look once, for scripts: exit status 0 healthy, 1 stalled, 3 stalled with severity `warning` only, 2 could not tell.
+    ///
+    /// What could not be told is said: a look that was too short, connections that were open before and show too little of
+    /// themselves, a full table. `hung_server` takes 30 s (or 10 times --stall-after, if that is longer) to show: --for 31s.
     Check(Check),
     /// Watch a client, a server and a link that can be unplugged, all made for the purpose.
     Demo(Demo),
@@ -189,12 +192,16 @@ pub struct Check {
     pub selector: Selector,
     #[command(flatten)]
     pub thresholds: ThresholdArgs,
-    /// How long to look at most; a stall that is found ends it sooner.
+    /// How long to look at most; a stall that is found ends it sooner. Less than --stall-after and a second cannot tell that all is
+    /// well, and exit status 2 says so [default: --stall-after and a second].
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub run_for: Option<Duration>,
     /// Stalls below this severity do not change the exit status.
     #[arg(long, value_enum, default_value_t = MinSeverity::Warning)]
     pub min_severity: MinSeverity,
+    /// Connections that can be looked at; of more it cannot be told.
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }

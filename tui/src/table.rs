@@ -39,6 +39,12 @@ pub fn reset(snapshot: &Snapshot, connection: &Connection, result: &str, reason:
     line(snapshot, "reset", &format!("{}  {}: {}", who(connection), plain(result), plain(reason)))
 }
 
+/// What a look could not tell.
+#[must_use]
+pub fn unclear(snapshot: &Snapshot, text: &str) -> String {
+    line(snapshot, "unclear", &format!("could not tell: {}", plain(text)))
+}
+
 /// The table at the end.
 #[must_use]
 pub fn summary(snapshot: &Snapshot, duration: Duration) -> String {

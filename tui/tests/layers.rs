@@ -148,9 +148,9 @@ fn forbid(places: &[&str], words: &[&str]) {
     }
 }
 
-/// Whether `code` has `word`, not as a part of a longer one.
+/// Whether `code` has `word`, not as a part of a longer one, nor as the beginning of a text.
 fn mentions(code: &str, word: &str) -> bool {
-    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"');
     code.match_indices(word)
         .any(|(at, _)| !part(code[..at].chars().next_back()) && !part(code[at + word.len()..].chars().next()))
 }
@@ -158,6 +158,7 @@ fn mentions(code: &str, word: &str) -> bool {
 #[test]
 fn the_reader_of_names_reads() {
     assert!(mentions("use std::io::Read;", "std::io") && mentions("Instant::now()", "Instant"));
+    assert!(!mentions("(\"tokio-\")", "tokio") && mentions("tokio::spawn", "tokio"));
     assert!(!mentions("libcurl", "libc") && !mentions("std::iox", "std::io"));
     assert!(names("use aya::Ebpf;", "aya"));
     assert!(names("let x: Vec<aya::Ebpf>", "aya"));

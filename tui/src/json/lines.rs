@@ -157,10 +157,11 @@ pub(super) struct Whole<'a> {
     totals: Totals,
     losses: Losses,
     degradations: &'a [String],
+    unclear: &'a [String],
 }
 
 impl<'a> Whole<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, unclear: &'a [String]) -> Self {
         Self {
             head: Head::new("snapshot", snapshot),
             connections: snapshot
@@ -172,6 +173,7 @@ impl<'a> Whole<'a> {
             totals: Totals::new(&snapshot.totals),
             losses: Losses::new(&snapshot.losses),
             degradations: &snapshot.degradations,
+            unclear,
         }
     }
 }

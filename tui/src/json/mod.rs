@@ -40,7 +40,13 @@ pub fn ready(snapshot: &Snapshot, watching: &str) -> String {
 /// One line per interval: everything that is known.
 #[must_use]
 pub fn snapshot(snapshot: &Snapshot) -> String {
-    line(&lines::Whole::new(snapshot))
+    line(&lines::Whole::new(snapshot, &snapshot.unseen))
+}
+
+/// The same after a look of `check`; `unclear` is all that it could not tell.
+#[must_use]
+pub fn looked(snapshot: &Snapshot, unclear: &[String]) -> String {
+    line(&lines::Whole::new(snapshot, unclear))
 }
 
 /// The line of one change; `snapshot` is the one that the change led to.

@@ -12,6 +12,7 @@ pub mod snapshot;
 pub mod staged;
 pub mod track;
 pub mod unread;
+pub mod unseen;
 pub mod window;
 pub mod words;
 
@@ -82,9 +83,16 @@ impl Model {
             processes: sample.processes.clone(),
             totals: self.totals,
             degradations: Vec::new(),
+            unseen: self.unseen(sample),
             recording: None,
         };
         (snapshot, changes.into_iter().map(|(_, change)| change).collect())
+    }
+
+    /// What may be wrong without being seen.
+    fn unseen(&self, sample: &Sample) -> Vec<String> {
+        let open = sample.readings.iter().filter(|reading| reading.closed_ns.is_none());
+        unseen::sentences(open.filter(|reading| !self.tracks.contains_key(&reading.id)), &self.processes)
     }
 
     /// Follows one connection; true when it stays open and is listed.

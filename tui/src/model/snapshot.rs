@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub totals: Totals,
     /// What limits this run, one sentence each ("this kernel has no bpf_loop: ...").
     pub degradations: Vec<String>,
+    /// What may be wrong without being seen, one phrase each ("2 TLS connections opened before, whose records ...").
+    pub unseen: Vec<String>,
     /// Name of the recording that this comes from; `None`: it is live.
     pub recording: Option<Arc<str>>,
 }

@@ -63,6 +63,8 @@ pub struct Probe {
     diagnostics: Diagnostics,
     walkers: Walkers,
     degradations: Vec<String>,
+    /// Connections that were open already and for which there was no slot: the kernel does not know of them.
+    seeds_refused: u64,
     /// By inode.
     pub(super) attached: std::collections::HashMap<u64, PathBuf>,
 }
@@ -136,6 +138,7 @@ impl Probe {
             diagnostics,
             walkers,
             degradations,
+            seeds_refused: 0,
             attached: std::collections::HashMap::new(),
         };
         probe.prepare(setup)?;
@@ -210,7 +213,10 @@ impl Probe {
         if self.connections.get(&socket.cookie, 0).is_ok() {
             return None;
         }
-        let index = self.free.pop(0).ok()?;
+        let Ok(index) = self.free.pop(0) else {
+            self.seeds_refused += 1;
+            return None;
+        };
         let mut slot = Slot::default();
         slot.prepare(ORIGIN_SEEDED);
         let settings = self.settings.read(0)?;
@@ -228,6 +234,7 @@ impl Probe {
         }
         if self.connections.insert(socket.cookie, index, 0).is_err() {
             self.free(index);
+            self.seeds_refused += 1;
             return None;
         }
         Some(index)
@@ -303,7 +310,7 @@ impl Probe {
     pub fn losses(&self) -> Losses {
         let sum = |index| self.losses.get(&index, 0).map_or(0, |cpus| cpus.iter().sum());
         Losses {
-            connections_full: sum(loss::CONNECTIONS_FULL),
+            connections_full: sum(loss::CONNECTIONS_FULL) + self.seeds_refused,
             ring_full: sum(loss::RING_FULL),
             frame_budget: sum(loss::FRAME_BUDGET),
             unreadable_segments: sum(loss::UNREADABLE_SEGMENT),

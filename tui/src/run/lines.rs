@@ -152,17 +152,20 @@ impl Lines {
         if self.form == Form::Table { self.put(line) } else { Ok(()) }
     }
 
-    /// The whole state, once.
+    /// The whole state, once, after a look: what is stalled, and what could not be told.
     ///
     /// # Errors
     /// As for `ready`.
-    pub fn whole(&mut self, snapshot: &Snapshot, duration: Duration) -> Result<()> {
+    pub fn looked(&mut self, snapshot: &Snapshot, duration: Duration, unclear: &[String]) -> Result<()> {
         match self.form {
-            Form::Json => self.put(&json::snapshot(snapshot)),
+            Form::Json => self.put(&json::looked(snapshot, unclear)),
             Form::Table => {
                 for connection in snapshot.connections.iter().filter(|c| c.verdict.cause.is_some()) {
                     let stalled = Change::Stalled(Box::new(connection.clone()));
                     self.put(&table::change(snapshot, &stalled))?;
+                }
+                for text in unclear {
+                    self.put(&table::unclear(snapshot, text))?;
                 }
                 self.put(&table::summary(snapshot, duration))
             }

@@ -235,6 +235,7 @@ impl Run {
         let sample = self.watcher.sample(&Wanted { asked: selected, suspects: Some(&self.suspects) });
         let (mut snapshot, changes) = self.model.observe(&sample);
         snapshot.degradations = self.watcher.degradations();
+        snapshot.unseen.extend(self.watcher.unseen());
         self.snapshot = Arc::new(snapshot);
         self.suspects = self.model.suspects();
         if let Some(aside) = self.companions.record(&sample, self.model.stalled() > 0)? {

@@ -1,11 +1,13 @@
-//! `h2watch check` on connections that were open before it: its exit status is the worst that it found.
+//! `h2watch check` on connections that were open before it: its exit status is the worst that it found, or that it could not tell.
 
+use crate::faults::clients::Front;
 use crate::faults::peer::{Misdeed, Peer};
 use crate::support::cgroup::Cgroup;
 use crate::support::programs::{self, Program, role};
-use crate::support::watch::signal_process;
-use crate::support::{tools, wait_until};
+use crate::support::watch::{signal_process, text};
+use crate::support::{servers, tools, wait_until};
 use rustix::process::Signal;
+use serde_json::Value;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -62,12 +64,46 @@ fn a_healthy_client_is_0_and_one_whose_server_stopped_is_1() {
     let words =
         [address.to_string(), "100".into(), "1000".into(), "/bytes/10".into(), "0".into(), "0".into()];
     let client = Client::start(&role("caller", &words));
-    let (status, said) = end(client.check(&["--for", "1s"]));
+    let (status, said) = end(client.check(&["--stall-after", "1s"]));
     assert_eq!(status, Some(0), "{said}");
+    // The same is not health where a stall could not have shown.
+    let (status, said) = end(client.check(&["--for", "300ms"]));
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("could not tell: it was looked for 0.") && said.contains("takes 4.0 s"), "{said}");
     signal_process(server.pid(), Signal::STOP);
     let (status, said) = end(client.check(&[]));
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("silent_peer"), "{said}");
+}
+
+/// As one line of JSON; with the reason in it.
+fn unclear(client: &Client, options: &[&str]) -> Vec<String> {
+    let options = [&["--output", "json", "--stall-after", "1s"], options].concat();
+    let (status, said) = end(client.check(&options));
+    assert_eq!(status, Some(2), "{said}");
+    let line: Value = serde_json::from_str(&said).expect("one line of JSON");
+    assert_eq!(line["type"], "snapshot");
+    line["unclear"].as_array().expect("a list").iter().map(text).collect()
+}
+
+/// Its handshake is over and nothing in it can be probed: it may be stalled, and no check could see it.
+#[test]
+fn a_tls_connection_from_before_that_nothing_tells_is_2() {
+    let server = Front::tls(servers::start(), Vec::new());
+    let program = tools::rustls_client().to_string_lossy().into_owned();
+    let words = [&program, "calls", &server.address.to_string(), "50", "1000"].map(str::to_owned);
+    let client = Client::start(&words);
+    let said = "1 TLS connection opened before, whose records do not tell whether it is HTTP/2";
+    assert_eq!(unclear(&client, &[]), [said]);
+}
+
+#[test]
+fn connections_for_which_the_table_has_no_room_are_2() {
+    let server = servers::start().to_string();
+    let words = ["50", "1000", "/bytes/10", &server, &server, &server].map(str::to_owned);
+    let client = Client::start(&role("steady", &words));
+    let said = unclear(&client, &["--max-connections", "2"]);
+    assert_eq!(said, ["connections not watched, the table was full: 1"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every cause under its real fault, with h2watch's default settings.
 
 pub(crate) mod catalogue;
-mod clients;
+pub(crate) mod clients;
 mod give_up;
 pub(crate) mod peer;
 mod report;

@@ -294,6 +294,7 @@ pub(crate) fn snapshot(connections: Vec<Connection>) -> Snapshot {
             ..Totals::default()
         },
         degradations: Vec::new(),
+        unseen: Vec::new(),
         recording: None,
     }
 }

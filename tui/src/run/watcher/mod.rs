@@ -62,6 +62,8 @@ pub struct Watcher {
     seeded: Vec<(u32, Socket)>,
     /// Sentences about what could not be seen, for the reader.
     warnings: BTreeSet<String>,
+    /// Of those, the ones about connections that were not found.
+    unfound: BTreeSet<String>,
 }
 
 impl Watcher {
@@ -94,6 +96,7 @@ impl Watcher {
             leaving: Vec::new(),
             seeded: Vec::new(),
             warnings: BTreeSet::new(),
+            unfound: BTreeSet::new(),
         };
         if settings.no_uprobes {
             watcher.warn(NO_UPROBES.to_owned());
@@ -143,6 +146,14 @@ impl Watcher {
         if self.warnings.len() < MAX_WARNINGS {
             self.warnings.insert(sentence);
         }
+    }
+
+    /// The same of connections that were open before and were not found.
+    fn miss(&mut self, sentence: String) {
+        if self.unfound.len() < MAX_WARNINGS {
+            self.unfound.insert(sentence.clone());
+        }
+        self.warn(sentence);
     }
 
     /// Whether a process is to be left alone.
@@ -304,6 +315,11 @@ impl Watcher {
         }
         sentences.extend(self.warnings.iter().cloned());
         sentences
+    }
+
+    /// Why connections may be missing, in sentences.
+    pub fn unseen(&self) -> impl Iterator<Item = String> + '_ {
+        self.unfound.iter().cloned()
     }
 
     /// Processes and namespaces, for what acts on connections.

@@ -17,7 +17,7 @@ impl Watcher {
         // A process that ended between the list and the look is no loss.
         let alive = new.iter().filter(|&&pid| process::exists(pid)).count();
         if alive == new.len() {
-            errors.iter().for_each(|error| self.warn(format!("{error:#}")));
+            errors.iter().for_each(|error| self.miss(format!("{error:#}")));
         }
         for client in clients {
             let Some(&pid) = client.pids.first() else { continue };

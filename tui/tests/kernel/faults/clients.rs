@@ -104,6 +104,11 @@ impl Front {
         if !client.has_tls() {
             return Self { address: upstream, program: None };
         }
+        Self::tls(upstream, enter)
+    }
+
+    /// TLS whoever the client is.
+    pub(crate) fn tls(upstream: SocketAddr, enter: Vec<String>) -> Self {
         let listen = SocketAddr::new(upstream.ip(), 0);
         let words = [enter, go("front"), vec![listen.to_string(), upstream.to_string()]].concat();
         let mut program = Program::start(&words);
