@@ -19,7 +19,7 @@ fn told(recording: &[u8]) -> Vec<(u64, String)> {
     let reader = Reader::new(recording).unwrap();
     let mut model = Model::new(reader.header().policy);
     let mut told = Vec::new();
-    for sample in reader.samples() {
+    for sample in reader {
         for change in model.observe(&sample.unwrap()).1 {
             match change {
                 Change::Stalled(c) => told.push((c.reading.id, c.verdict.cause.unwrap().as_str().to_owned())),

@@ -75,7 +75,7 @@ fn told(recording: &Path) -> Vec<(Cause, String)> {
     let mut model = Model::new(reader.header().policy);
     let mut told = Vec::new();
     let mut stalled = BTreeSet::new();
-    for sample in reader.samples() {
+    for sample in reader {
         for change in model.observe(&sample.unwrap()).1 {
             match change {
                 Change::Stalled(c) => {
@@ -125,6 +125,20 @@ fn every_cause_that_a_rule_can_name_is_recorded_and_every_recording_is_read() {
     let files = std::fs::read_dir(folder()).unwrap();
     let files: BTreeSet<String> = files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(files, names);
+}
+
+/// What a bug report has to carry: a look at a connection takes about the same, however many frames it carried.
+#[test]
+fn a_reading_is_small() {
+    for file in std::fs::read_dir(folder()).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let readings: usize =
+            Reader::new(&bytes[..]).unwrap().map(|sample| sample.unwrap().readings.len()).sum();
+        let each = bytes.len() / readings;
+        println!("{}: {each} bytes for each of {readings} readings", path.display());
+        assert!((40..200).contains(&each), "{}: {each}", path.display());
+    }
 }
 
 /// They are public: nobody's name or address is in them.

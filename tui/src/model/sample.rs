@@ -326,19 +326,3 @@ pub struct Process {
     /// In words: library, version, symbols, or the reason for less.
     pub reason: String,
 }
-
-/// A frame header as it passed, for recordings. Nothing of a frame's payload but the fixed protocol fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameSeen {
-    pub id: Cookie,
-    pub at_ns: Nanos,
-    /// From the peer; else from the client.
-    pub received: bool,
-    /// Frame type and flags as on the wire (RFC 9113, section 4.1).
-    pub kind: u8,
-    pub flags: u8,
-    pub length: u32,
-    pub stream: u32,
-    /// RST_STREAM and GOAWAY: the error code; WINDOW_UPDATE: the increment; else 0.
-    pub value: u32,
-}

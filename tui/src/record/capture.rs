@@ -176,7 +176,7 @@ mod tests {
         }
         files.extend(capture.finish().unwrap());
         let seconds = |file: Vec<u8>| {
-            let samples = Reader::new(&file[..]).unwrap().samples();
+            let samples = Reader::new(&file[..]).unwrap();
             samples.map(|sample| sample.unwrap().now_ns / 1_000_000_000).collect()
         };
         files.into_iter().map(seconds).collect()

@@ -25,7 +25,7 @@ pub use anonymise::Anonymiser;
 pub use capture::{Capture, Limits};
 pub use error::ReadError;
 pub use header::Header;
-pub use reader::{Entry, Reader};
+pub use reader::Reader;
 pub use replay::{Replay, Speed};
 pub use writer::Writer;
 

@@ -5,7 +5,7 @@ use super::header::{FORMAT, Header, HeaderWire};
 use super::mirror::Mirror;
 use super::patch::apply;
 use super::wire::{Line, Magic, ReadingWire, Rest, RestWire};
-use crate::model::sample::{Cookie, FrameSeen, Nanos, Reading, Sample};
+use crate::model::sample::{Cookie, Nanos, Reading, Sample};
 use flate2::bufread::GzDecoder;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -16,15 +16,7 @@ const LONGEST_LINE_BYTES: u64 = 256 << 20;
 /// The first line is short.
 const LONGEST_HEADER_BYTES: u64 = 64 << 10;
 
-/// What a recording consists of.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Entry {
-    Sample(Sample),
-    /// Frame headers that passed before the next sample.
-    Frames(Vec<FrameSeen>),
-}
-
-/// Reads entries one by one. After an error there is nothing more.
+/// Reads samples one by one. After an error there is nothing more.
 #[derive(Debug)]
 pub struct Reader<R: Read> {
     lines: BufReader<GzDecoder<BufReader<R>>>,
@@ -58,17 +50,8 @@ impl<R: Read> Reader<R> {
         &self.header
     }
 
-    /// Only the samples.
-    pub fn samples(self) -> impl Iterator<Item = Result<Sample, ReadError>> {
-        self.filter_map(|entry| match entry {
-            Ok(Entry::Sample(sample)) => Some(Ok(sample)),
-            Ok(Entry::Frames(_)) => None,
-            Err(error) => Some(Err(error)),
-        })
-    }
-
-    /// The next entry; `None` after the last line.
-    fn entry(&mut self) -> Result<Option<Entry>, ReadError> {
+    /// The next sample; `None` after the last line.
+    fn read(&mut self) -> Result<Option<Sample>, ReadError> {
         let text = match line(&mut self.lines, LONGEST_LINE_BYTES) {
             Ok(text) => text,
             Err(error) => return Err(self.unreadable(error)),
@@ -79,11 +62,10 @@ impl<R: Read> Reader<R> {
         }
         match serde_json::from_slice(&text).map_err(|error| self.corrupt(&error))? {
             Line::Sample { now_ns, unix_ns, readings, rest } => {
-                self.sample(now_ns, unix_ns, readings, rest).map(|sample| Some(Entry::Sample(sample)))
+                self.sample(now_ns, unix_ns, readings, rest).map(Some)
             }
-            Line::Frames { frames } => Ok(Some(Entry::Frames(frames.into_iter().map(Into::into).collect()))),
-            Line::End { samples, .. } if samples == self.samples => self.end().map(|()| None),
-            Line::End { samples, .. } => {
+            Line::End { samples } if samples == self.samples => self.end().map(|()| None),
+            Line::End { samples } => {
                 Err(self.corrupt(&format!("{samples} samples were written, {} are here", self.samples)))
             }
         }
@@ -140,15 +122,15 @@ impl<R: Read> Reader<R> {
 }
 
 impl<R: Read> Iterator for Reader<R> {
-    type Item = Result<Entry, ReadError>;
+    type Item = Result<Sample, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {
             return None;
         }
-        let entry = self.entry().transpose();
-        self.over = !matches!(entry, Some(Ok(_)));
-        entry
+        let sample = self.read().transpose();
+        self.over = !matches!(sample, Some(Ok(_)));
+        sample
     }
 }
 

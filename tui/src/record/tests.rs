@@ -3,8 +3,8 @@
 use super::header::tests::header;
 use super::*;
 use crate::model::sample::{
-    FrameSeen, Frames, Goaway, Library, Losses, Owner, Process, Reading, Records, Sample, Settings, Streams,
-    TcpFacts, TlsFacts, Traffic, Transport, View,
+    Frames, Goaway, Library, Losses, Owner, Process, Reading, Records, Sample, Settings, Streams, TcpFacts,
+    TlsFacts, Traffic, Transport, View,
 };
 use crate::model::staged::Staged;
 use proptest::collection::vec;
@@ -19,7 +19,7 @@ fn record(samples: &[Sample]) -> Vec<u8> {
 }
 
 fn read(file: &[u8]) -> Result<Vec<Sample>, ReadError> {
-    Reader::new(file)?.samples().collect()
+    Reader::new(file)?.collect()
 }
 
 /// A dead connection in the making, four samples a second.
@@ -51,7 +51,7 @@ fn cut_off_anywhere_it_gives_what_is_whole_and_says_so() {
     let mut seen = 0;
     for length in 0..file.len() {
         let Ok(reader) = Reader::new(&file[..length]) else { continue };
-        let mut entries: Vec<_> = reader.samples().collect();
+        let mut entries: Vec<_> = reader.collect();
         let Some(Err(error)) = entries.pop() else { panic!("cut off at {length} without a word") };
         assert!(
             matches!(error, ReadError::Truncated { samples } if samples == entries.len() as u64),
@@ -71,7 +71,7 @@ fn without_an_end_all_but_the_last_second_is_there() {
     let mut writer = Writer::new(&mut file, &header()).unwrap();
     samples.iter().for_each(|sample| writer.sample(sample).unwrap());
     std::mem::forget(writer);
-    let whole = Reader::new(&file[..]).unwrap().samples().filter_map(Result::ok).count();
+    let whole = Reader::new(&file[..]).unwrap().filter_map(Result::ok).count();
     assert!(whole >= samples.len() - 4, "{whole}");
 }
 
@@ -120,57 +120,12 @@ fn a_line_that_never_ends_is_refused() {
     assert!(matches!(Reader::new(&bomb[..]), Err(ReadError::NotARecording)));
 }
 
-#[test]
-fn frames_read_back_between_the_samples() {
-    let frame = FrameSeen {
-        id: 7,
-        at_ns: u64::MAX,
-        received: true,
-        kind: 3,
-        flags: 255,
-        length: (1 << 24) - 1,
-        stream: (1 << 31) - 1,
-        value: 8,
-    };
-    let samples = incident(2);
-    let mut writer = Writer::new(Vec::new(), &header()).unwrap();
-    writer.sample(&samples[0]).unwrap();
-    writer.frames(&[frame, FrameSeen { received: false, ..frame }]).unwrap();
-    writer.sample(&samples[1]).unwrap();
-    let file = writer.finish().unwrap();
-    let reader = Reader::new(&file[..]).unwrap();
-    assert_eq!(reader.header(), &header());
-    let entries: Vec<Entry> = reader.map(Result::unwrap).collect();
-    let expected = [
-        Entry::Sample(samples[0].clone()),
-        Entry::Frames(vec![frame, FrameSeen { received: false, ..frame }]),
-        Entry::Sample(samples[1].clone()),
-    ];
-    assert_eq!(entries, expected);
-}
-
 /// Compactness: what a bug report has to carry.
 #[test]
 fn a_minute_of_a_busy_connection_is_small() {
     let samples = incident(240);
     let file = record(&samples);
     assert!(file.len() < 240 * 100, "{} bytes for 240 readings", file.len());
-    let frames: Vec<FrameSeen> = (0..10_000u32)
-        .map(|n| FrameSeen {
-            id: 4711,
-            at_ns: 9_876_543_210_123 + u64::from(n) * 1_234_567,
-            received: n % 2 == 1,
-            kind: 1,
-            flags: 5,
-            length: 20 + n % 7,
-            stream: n / 2 * 2 + 1,
-            value: 0,
-        })
-        .collect();
-    let mut writer = Writer::new(Vec::new(), &header()).unwrap();
-    writer.frames(&frames).unwrap();
-    let length = writer.finish().unwrap().len();
-    assert!(length < frames.len() * 24, "{length} bytes for {} frames", frames.len());
 }
 
 prop_compose! {

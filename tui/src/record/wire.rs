@@ -2,8 +2,8 @@
 
 use super::mirror::{Mirror, mirror, mirror_words};
 use crate::model::sample::{
-    Cookie, FrameSeen, Frames, Goaway, Library, Losses, Nanos, Owner, Process, Reading, Records, Settings,
-    Streams, TcpFacts, TlsFacts, Traffic, Transport, View,
+    Cookie, Frames, Goaway, Library, Losses, Nanos, Owner, Process, Reading, Records, Settings, Streams,
+    TcpFacts, TlsFacts, Traffic, Transport, View,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,34 +30,12 @@ pub(super) enum Line {
         #[serde(default, skip_serializing_if = "is_empty")]
         rest: Value,
     },
-    Frames {
-        frames: Vec<FrameWire>,
-    },
     /// The last line: without it the file was cut off.
-    End {
-        samples: u64,
-        frames: u64,
-    },
+    End { samples: u64 },
 }
 
 fn is_empty(patch: &Value) -> bool {
     patch.as_object().is_none_or(serde_json::Map::is_empty)
-}
-
-/// A frame header: connection, time, direction (1: received), type, flags, length, stream, value.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct FrameWire(Cookie, Nanos, u8, u8, u8, u32, u32, u32);
-
-impl From<&FrameSeen> for FrameWire {
-    fn from(f: &FrameSeen) -> Self {
-        Self(f.id, f.at_ns, u8::from(f.received), f.kind, f.flags, f.length, f.stream, f.value)
-    }
-}
-
-impl From<FrameWire> for FrameSeen {
-    fn from(FrameWire(id, at_ns, received, kind, flags, length, stream, value): FrameWire) -> Self {
-        Self { id, at_ns, received: received != 0, kind, flags, length, stream, value }
-    }
 }
 
 /// What is in a sample besides time and readings.

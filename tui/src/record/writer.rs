@@ -3,8 +3,8 @@
 use super::header::{Header, HeaderWire};
 use super::mirror::Mirror;
 use super::patch::{difference, without_nulls};
-use super::wire::{FrameWire, Line, Rest};
-use crate::model::sample::{Cookie, FrameSeen, Nanos, Sample};
+use super::wire::{Line, Rest};
+use crate::model::sample::{Cookie, Nanos, Sample};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
@@ -23,7 +23,6 @@ pub struct Writer<W: Write> {
     states: HashMap<Cookie, Value>,
     rest: Value,
     samples: u64,
-    frames: u64,
     flushed_ns: Nanos,
 }
 
@@ -38,7 +37,6 @@ impl<W: Write> Writer<W> {
             states: HashMap::new(),
             rest: Value::Object(Map::new()),
             samples: 0,
-            frames: 0,
             flushed_ns: 0,
         };
         writer.line(&HeaderWire::from(header))?;
@@ -79,27 +77,12 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Appends frame headers, in order of time, that passed since the last sample.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    pub fn frames(&mut self, frames: &[FrameSeen]) -> io::Result<()> {
-        self.frames += frames.len() as u64;
-        self.line(&Line::Frames { frames: frames.iter().map(FrameWire::from).collect() })
-    }
-
-    /// Samples written so far.
-    #[must_use]
-    pub fn samples(&self) -> u64 {
-        self.samples
-    }
-
     /// Writes the last line, without which a reader takes the recording for cut off.
     ///
     /// # Errors
     /// The output cannot be written.
     pub fn finish(mut self) -> io::Result<W> {
-        self.line(&Line::End { samples: self.samples, frames: self.frames })?;
+        self.line(&Line::End { samples: self.samples })?;
         let mut out = self.out.finish()?;
         out.flush()?;
         Ok(out)

@@ -75,7 +75,7 @@ pub async fn replay<R: Read>(
         show: show.clone(),
         watching,
         model: Model::new(header.policy),
-        samples: Replay::new(recording.samples(), show.speed),
+        samples: Replay::new(recording, show.speed),
         head: Playhead::new(clock::now_ns()),
         snapshot: Snapshot::default(),
         first_ns: None,

@@ -115,7 +115,7 @@ impl Play {
     fn recorded(&mut self) -> Vec<Sample> {
         self.companions.end_recording().unwrap();
         let file = std::fs::File::open(self.path("recording")).unwrap();
-        crate::record::Reader::new(file).unwrap().samples().map(Result::unwrap).collect()
+        crate::record::Reader::new(file).unwrap().map(Result::unwrap).collect()
     }
 }
 
