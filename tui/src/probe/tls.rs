@@ -13,15 +13,18 @@ use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_O
 use super::attach::Probe;
 use super::uprobe::{Links, Target, Uprobes};
 use crate::model::sample::Library;
-use crate::tls::libraries::Identity;
 use crate::tls::{Coverage, ProbePoint};
 
 /// What is attached in one process. Dropping it detaches that, which takes a tenth of a second: not in the loop.
 #[derive(Debug, Default)]
 pub struct Attached {
     links: Links,
-    done: HashSet<(Identity, u64, &'static str)>,
+    done: HashSet<Place>,
 }
+
+/// Device, inode and offset, which is how the kernel knows a place, and the program there. Not the file's whole identity: a
+/// link to it that is removed changes that, and a place that is probed twice counts twice.
+type Place = (u64, u64, u64, &'static str);
 
 impl Attached {
     /// Attaches the points of `coverage` that are not attached yet.
@@ -30,7 +33,8 @@ impl Attached {
     /// The kernel refuses a program or a point; what was attached before stays.
     pub fn attach(&mut self, uprobes: &Uprobes, coverage: &Coverage) -> Result<()> {
         for point in &coverage.points {
-            let what = (point.file.identity, point.file_offset, point.program);
+            let file = point.file.identity;
+            let what = (file.device, file.inode, point.file_offset, point.program);
             if !self.done.contains(&what) {
                 self.links.push(attach_point(uprobes, coverage.pid, point)?);
                 self.done.insert(what);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::planning::Planning;
+use super::planning::{Planned, Planning};
 use crate::model::sample::{Cookie, Process, Reading, TlsFacts, Transport, View};
 use crate::probe::{HelloPiece, Probe, SlotId, Uprobes};
 use crate::target::process;
@@ -86,8 +86,8 @@ impl Coverages {
                 return;
             }
         }
-        if let Some(coverage) = self.planning.ask(pid, mapped) {
-            self.attached(coverage, mapped);
+        if let Some(planned) = self.planning.ask(pid, mapped) {
+            self.attached(planned);
         }
     }
 
@@ -97,12 +97,12 @@ impl Coverages {
     }
 
     /// The next plan that was made and carried out beside the loop; never without one.
-    pub(super) async fn planned(&mut self) -> (Coverage, u64) {
+    pub(super) async fn planned(&mut self) -> Planned {
         self.planning.next().await
     }
 
     /// What is attached now. A process that ended meanwhile stays what it was known as.
-    pub(super) fn attached(&mut self, coverage: Coverage, mapped: u64) {
+    pub(super) fn attached(&mut self, (coverage, mapped): Planned) {
         if process::exists(coverage.pid) || !self.covered.contains_key(&coverage.pid) {
             self.note_coverage(coverage, mapped);
         }

@@ -1,16 +1,27 @@
 //! Analysing programs and libraries, and probing them, beside the loop: a large program takes a tenth of a second, as does
 //! the first load of a kernel program, and taking probes away. No stall may wait for that.
 
+mod pending;
+
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use pending::Pending;
+
 use crate::model::sample::View;
 use crate::probe::{Attached, Links, Uprobes};
 use crate::tls::{Coverage, Depth, Planner};
+
+/// A coverage, and which files the process had mapped when it was asked for: `UNSETTLED` when it has to be asked for again.
+pub(super) type Planned = (Coverage, u64);
+
+/// No process has its files hash to this.
+const UNSETTLED: u64 = 0;
 
 /// Plans and probes; what it attached it holds.
 #[derive(Debug)]
@@ -23,9 +34,19 @@ struct Worker {
 }
 
 impl Worker {
-    fn plan(&mut self, pid: u32) -> (Coverage, Links) {
-        let coverage = self.planner.plan(pid, self.depth);
-        self.attach(coverage)
+    /// Whatever is wrong with the files of a process: the others are to be looked at all the same.
+    fn plan(&mut self, pid: u32, mapped: u64) -> (Planned, Links) {
+        guarded(pid, mapped, || {
+            let coverage = self.planner.plan(pid, self.depth);
+            // What was analysed must be what is probed: that took a while.
+            if let Some(changed) = coverage.changed() {
+                return ((coverage.refused(&changed), UNSETTLED), Links::default());
+            }
+            let (coverage, mut stale) = self.attach(coverage);
+            let Some(changed) = coverage.changed() else { return ((coverage, mapped), stale) };
+            stale.append(&mut self.forget(&[pid]));
+            ((coverage.refused(&changed), UNSETTLED), stale)
+        })
     }
 
     /// Takes the links to these processes away.
@@ -63,23 +84,32 @@ pub(super) struct Planning {
     beside: Option<Beside>,
     /// Without it links are dropped where they are.
     remover: Option<Sender<Links>>,
-    /// Processes that were not answered for, and which files they had mapped.
-    pending: HashMap<u32, u64>,
+    pending: Pending,
 }
 
+#[derive(Debug)]
 enum Request {
-    Plan(u32),
+    /// A process, and which files it has mapped.
+    Plan(u32, u64),
     Forget(Vec<u32>),
 }
 
 #[derive(Debug)]
 struct Beside {
     requests: Sender<Request>,
-    coverages: UnboundedReceiver<Coverage>,
+    answers: UnboundedReceiver<Planned>,
 }
 
 fn lock(worker: &Mutex<Worker>) -> MutexGuard<'_, Worker> {
     worker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A panic in `plan` is the coverage's reason: a thread that ended would leave every later process without one.
+fn guarded(pid: u32, mapped: u64, plan: impl FnOnce() -> (Planned, Links)) -> (Planned, Links) {
+    catch_unwind(AssertUnwindSafe(plan)).unwrap_or_else(|_| {
+        let reason = "looking at its programs failed unexpectedly (please report it)".to_owned();
+        ((Coverage::none(pid, reason), mapped), Links::default())
+    })
 }
 
 /// Whoever comes first shall not wait for what everybody needs.
@@ -98,7 +128,7 @@ impl Planning {
     pub(super) fn new(depth: Depth, uprobes: Arc<Uprobes>) -> Self {
         let worker = Worker { planner: Planner::default(), depth, uprobes, attached: HashMap::new() };
         let worker = Arc::new(Mutex::new(worker));
-        Self { worker, beside: None, remover: None, pending: HashMap::new() }
+        Self { worker, beside: None, remover: None, pending: Pending::default() }
     }
 
     /// From now on it happens beside the caller. The threads have the rights of the thread that starts them, which may have given
@@ -109,51 +139,55 @@ impl Planning {
         }
         self.remover = remover();
         let (requests, wanted) = channel();
-        let (answers, coverages) = unbounded_channel();
+        let (sender, answers) = unbounded_channel();
         let (worker, remover) = (Arc::clone(&self.worker), self.remover.clone());
         let work = move || {
-            prepare(&worker);
+            // What cannot be prepared says so where it is needed.
+            let _ = catch_unwind(AssertUnwindSafe(|| prepare(&worker)));
             while let Ok(request) = wanted.recv() {
-                let (coverage, links) = match request {
-                    Request::Plan(pid) => {
-                        let (coverage, stale) = lock(&worker).plan(pid);
-                        (Some(coverage), stale)
+                let (planned, links) = match request {
+                    Request::Plan(pid, mapped) => {
+                        let (planned, stale) = lock(&worker).plan(pid, mapped);
+                        (Some(planned), stale)
                     }
                     Request::Forget(pids) => (None, lock(&worker).forget(&pids)),
                 };
                 remove(remover.as_ref(), links);
-                if coverage.is_some_and(|coverage| answers.send(coverage).is_err()) {
+                if planned.is_some_and(|planned| sender.send(planned).is_err()) {
                     return;
                 }
             }
         };
         // Without a thread the caller plans by itself.
         if std::thread::Builder::new().name("h2watch-plan".to_owned()).spawn(work).is_ok() {
-            self.beside = Some(Beside { requests, coverages });
+            self.beside = Some(Beside { requests, answers });
         }
     }
 
     /// Asks for a process, once until it is answered; the answer, when nothing happens beside.
-    pub(super) fn ask(&mut self, pid: u32, mapped: u64) -> Option<Coverage> {
+    pub(super) fn ask(&mut self, pid: u32, mapped: u64) -> Option<Planned> {
         let Some(beside) = &self.beside else {
-            let (coverage, stale) = lock(&self.worker).plan(pid);
+            let (planned, stale) = lock(&self.worker).plan(pid, mapped);
             remove(self.remover.as_ref(), stale);
-            return Some(coverage);
+            return Some(planned);
         };
-        if self.pending.insert(pid, mapped).is_none() {
+        if self.pending.ask(pid, mapped) {
             // The thread lives as long as this.
-            let _ = beside.requests.send(Request::Plan(pid));
+            let _ = beside.requests.send(Request::Plan(pid, mapped));
         }
         None
     }
 
-    /// The next answer, and which files the process had mapped when it was asked for; never without a thread.
-    pub(super) async fn next(&mut self) -> (Coverage, u64) {
+    /// The next answer; never without a thread.
+    pub(super) async fn next(&mut self) -> Planned {
         if let Some(beside) = &mut self.beside
-            && let Some(coverage) = beside.coverages.recv().await
+            && let Some(planned) = beside.answers.recv().await
         {
-            let mapped = self.pending.remove(&coverage.pid).unwrap_or_default();
-            return (coverage, mapped);
+            let pid = planned.0.pid;
+            if let Some(mapped) = self.pending.answered(pid) {
+                let _ = beside.requests.send(Request::Plan(pid, mapped));
+            }
+            return planned;
         }
         std::future::pending().await
     }
@@ -209,4 +243,18 @@ fn remover() -> Option<Sender<Links>> {
     };
     std::thread::Builder::new().name("h2watch-unprobe".to_owned()).spawn(work).ok()?;
     Some(sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_reason_and_the_next_process_is_looked_at() {
+        let ((coverage, mapped), _) = guarded(7, 3, || panic!("a file that nobody thought of"));
+        assert_eq!((coverage.pid, coverage.view, mapped), (7, View::Records, 3));
+        assert!(coverage.reason.contains("failed unexpectedly"), "{}", coverage.reason);
+        let next = || ((Coverage::none(8, "fine".to_owned()), 4), Links::default());
+        assert_eq!(guarded(8, 4, next).0.0.reason, "fine");
+    }
 }

@@ -5,7 +5,7 @@
 //! refused, through `/proc/PID/root` with a check of the inode. The open file is kept: what was analysed is what is probed.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -50,6 +50,12 @@ impl MappedFile {
     #[must_use]
     pub fn probe_path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+
+    /// What tells its contents as they are now; `None` when the file cannot be asked.
+    #[must_use]
+    pub fn identity_now(&self) -> Option<Identity> {
+        Some(identity(&self.file.metadata().ok()?))
     }
 
     /// Last component of the path.
@@ -141,15 +147,19 @@ fn open(pid: u32, mapping: &Mapping) -> Result<MappedFile> {
 fn opened(file: File, path: &str, deleted: bool) -> Result<MappedFile> {
     let meta = file.metadata().context("cannot stat")?;
     anyhow::ensure!(meta.is_file(), "not a regular file");
+    let identity = identity(&meta);
+    Ok(MappedFile { path: path.to_owned(), deleted, file: Arc::new(file), identity })
+}
+
+fn identity(meta: &Metadata) -> Identity {
     let ns = |seconds: i64, ns: i64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
-    let identity = Identity {
+    Identity {
         device: meta.dev(),
         inode: meta.ino(),
         size: meta.len(),
         modified_ns: ns(meta.mtime(), meta.mtime_nsec()),
         changed_ns: ns(meta.ctime(), meta.ctime_nsec()),
-    };
-    Ok(MappedFile { path: path.to_owned(), deleted, file: Arc::new(file), identity })
+    }
 }
 
 /// The TLS libraries of the host's usual folders.

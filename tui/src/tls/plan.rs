@@ -97,7 +97,7 @@ pub struct ProbePoint {
 #[derive(Clone, Debug)]
 pub struct Coverage {
     pub pid: u32,
-    /// Tells the process from a later one with the same id; compare again after attaching.
+    /// Tells the process from a later one with the same id; `changed` compares.
     pub start_time_ticks: u64,
     pub library: Option<Library>,
     pub view: View,
@@ -107,8 +107,28 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    fn none(pid: u32, reason: String) -> Self {
+    /// Nothing but records, for this reason.
+    #[must_use]
+    pub fn none(pid: u32, reason: String) -> Self {
         Self { pid, start_time_ticks: 0, library: None, view: View::Records, reason, points: Vec::new() }
+    }
+
+    /// What is not any more as it was analysed, in words. A process that ended and has no successor matters to nobody.
+    #[must_use]
+    pub fn changed(&self) -> Option<String> {
+        if libraries::start_time_ticks(self.pid).is_ok_and(|start| start != self.start_time_ticks) {
+            return Some("another process has its number now".to_owned());
+        }
+        let other =
+            |point: &&ProbePoint| point.file.identity_now().is_none_or(|now| now != point.file.identity);
+        let changed = self.points.iter().find(other)?;
+        Some(format!("{} was changed while it was analysed", changed.file.path))
+    }
+
+    /// Nothing of it is to be probed.
+    #[must_use]
+    pub fn refused(self, reason: &str) -> Self {
+        Self { view: View::Records, reason: format!("{}; {reason}", self.reason), points: Vec::new(), ..self }
     }
 }
 
@@ -137,11 +157,13 @@ pub struct Planner {
 impl Planner {
     /// Looks at process `pid`. Never fails: what went wrong is the coverage's reason.
     pub fn plan(&mut self, pid: u32, depth: Depth) -> Coverage {
-        let looked =
-            libraries::start_time_ticks(pid).and_then(|start| Ok((start, libraries::executables(pid)?)));
-        let (start_time_ticks, executables) = match looked {
-            Ok(looked) => looked,
+        let start_time_ticks = match libraries::start_time_ticks(pid) {
+            Ok(start) => start,
             Err(error) => return Coverage::none(pid, format!("{error:#}")),
+        };
+        let executables = match libraries::executables(pid) {
+            Ok(executables) => executables,
+            Err(error) => return Coverage { start_time_ticks, ..Coverage::none(pid, format!("{error:#}")) },
         };
         let mut merged = Merge { hints: executables.refused, ..Merge::default() };
         for file in &executables.files {
@@ -275,7 +297,8 @@ struct Merge {
 impl Merge {
     fn add(&mut self, file: &MappedFile, plan: &FilePlan, depth: Depth, all: &[MappedFile]) {
         let version = plan.version.clone().or_else(|| companion_version(plan.library, all));
-        let what = format!("{} in {}", version.unwrap_or_else(|| name(plan.library).to_owned()), file.path);
+        let version = version.unwrap_or_else(|| name(plan.library).to_owned());
+        let what = format!("{version} in {}{}", file.path, if file.deleted { " (deleted)" } else { "" });
         let (view, why) = decide(&plan.points, depth);
         if self.library.is_none() || view > self.view {
             (self.library, self.view) = (Some(plan.library), view);

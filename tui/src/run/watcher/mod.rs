@@ -12,6 +12,7 @@ mod seed;
 
 use super::clock;
 use super::coverage::Coverages;
+use super::planning::Planned;
 use crate::diag::{Namespaces, Socket};
 use crate::export::{Health, ProgramRun};
 use crate::model::sample::{Owner, Reading, Sample};
@@ -19,7 +20,7 @@ use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
 use crate::target::{Names, Target, process};
-use crate::tls::{Coverage, Depth};
+use crate::tls::Depth;
 use facts::Turns;
 pub use facts::Wanted;
 
@@ -298,13 +299,13 @@ impl Watcher {
     }
 
     /// The next process whose program was analysed.
-    pub(super) async fn planned(&mut self) -> (Coverage, u64) {
+    pub(super) async fn planned(&mut self) -> Planned {
         self.coverages.planned().await
     }
 
     /// It is probed now.
-    pub(super) fn attached(&mut self, (coverage, mapped): (Coverage, u64)) {
-        self.coverages.attached(coverage, mapped);
+    pub(super) fn attached(&mut self, planned: Planned) {
+        self.coverages.attached(planned);
     }
 
     /// What limits this run, in sentences.

@@ -155,6 +155,25 @@ fn a_replaced_program_is_read_as_it_runs() {
     assert_eq!(std::fs::read(program.probe_path()).unwrap(), std::fs::read("/bin/cat").unwrap());
 }
 
+/// Between analysis and attaching a library may be written anew, and a process may end and leave its number to another one.
+#[test]
+fn what_changed_since_it_was_analysed_is_told() {
+    let Some(bytes) = host_library("libssl.so.3") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libssl.so.3");
+    std::fs::write(&path, &bytes).unwrap();
+    let coverage = Planner::default().anticipate(std::process::id(), Depth::Frames, &path);
+    let copy = |point: &&ProbePoint| point.file.path == path.to_str().unwrap();
+    assert!(coverage.points.iter().any(|point| copy(&point)) && coverage.changed().is_none());
+    let another = Coverage { start_time_ticks: coverage.start_time_ticks + 1, ..coverage.clone() };
+    assert_eq!(another.changed().unwrap(), "another process has its number now");
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let changed = coverage.changed().unwrap();
+    assert_eq!(changed, format!("{} was changed while it was analysed", path.display()));
+    let refused = coverage.refused(&changed);
+    assert!(refused.points.is_empty() && refused.view == View::Records && refused.reason.ends_with(&changed));
+}
+
 const GO_VERSIONS: [&str; 2] = ["1.21.13", "1.27.3"];
 const GO_BUILDS: [&str; 5] = ["plain", "stripped", "pie", "external", "external-pie"];
 

@@ -56,6 +56,33 @@ fn a_program_that_is_replaced_while_it_runs_is_probed_as_it_runs() {
     assert_in_sync(&watch, &server, client.pid(), "replaced");
 }
 
+/// The same while it is probed: it is looked at again, because its file is another name's now, and no place is probed twice.
+#[test]
+fn a_program_that_is_replaced_under_its_probes_is_counted_once() {
+    let _turn = take_turns();
+    let (server, cgroup, folder) =
+        (Server::start(), Cgroup::new("tls-replaced"), tempfile::tempdir().unwrap());
+    let path = folder.path().join("client");
+    std::fs::copy(go_program(GO), &path).unwrap();
+    let watch = watch_cgroup(&cgroup);
+    let client = start_in(&cgroup, &steady(&path, &server));
+    wait_until_bound(&watch, server.address, "frames", SOON);
+    std::fs::remove_file(&path).unwrap();
+    watch.wait_after(0, SOON, "snapshot with the deleted program", |line| {
+        process(line, client.pid()).is_some_and(|covered| text(&covered["reason"]).contains("(deleted)"))
+    });
+    assert_in_sync(&watch, &server, client.pid(), "replaced under its probes");
+    // One HEADERS frame opens a stream, and a client of GETs sends no other.
+    let snapshot = watch.fresh_snapshot();
+    let connections = connections_to(&snapshot, server.address);
+    let connection = connections.first().expect("the connection is open");
+    assert_eq!(
+        number(&connection["frames_sent"], "headers"),
+        number(connection, "streams_opened"),
+        "{connection}"
+    );
+}
+
 /// Copies of a real Go program, each damaged in another way. All run; none may be probed where that is not proven.
 fn damaged(folder: &Path) -> Vec<(&'static str, PathBuf)> {
     use object::{Object as _, ObjectSection as _, ObjectSegment as _};
