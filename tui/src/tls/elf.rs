@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::fs::File;
 
 use anyhow::{Context, Result, bail};
+use object::elf::Dyn64;
+use object::read::elf::{Dyn as _, ProgramHeader as _, SectionHeader as _};
 use object::{Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SegmentFlags, SymbolKind};
 
 /// Longest function that is decoded, bytes. `tls.(*Conn).Read` and `SSL_write` are below 2 KiB.
@@ -87,8 +89,9 @@ impl<'d> Elf<'d> {
     /// with two different addresses is an error: nobody can say which one runs.
     ///
     /// # Errors
-    /// Two definitions disagree.
+    /// Two definitions disagree, or the tables are not those that the dynamic linker uses.
     pub fn functions(&self, wanted: &[&str]) -> Result<HashMap<String, Symbol>> {
+        self.agree_with_the_linker()?;
         let mut found: HashMap<String, Symbol> = HashMap::new();
         for symbol in self.file.symbols().chain(self.file.dynamic_symbols()) {
             let Ok(name) = symbol.name() else { continue };
@@ -107,18 +110,52 @@ impl<'d> Elf<'d> {
         Ok(found)
     }
 
+    /// Symbols and their names are found by section headers, which nothing needs to run. With a name table that begins some
+    /// bytes off, other functions have the names that are looked for; so it must be the table that the dynamic linker uses.
+    fn agree_with_the_linker(&self) -> Result<()> {
+        let object::File::Elf64(elf) = &self.file else { return Ok(()) };
+        let symbols = elf.elf_dynamic_symbol_table();
+        if symbols.is_empty() {
+            return Ok(());
+        }
+        let endian = elf.endian();
+        let mut entries: Vec<&Dyn64<_>> = Vec::new();
+        for header in elf.elf_program_headers() {
+            let dynamic = header.dynamic(endian, self.bytes).context("the dynamic segment cannot be read")?;
+            entries.extend(dynamic.unwrap_or_default());
+        }
+        let tables =
+            [(object::elf::DT_SYMTAB, symbols.section()), (object::elf::DT_STRTAB, symbols.string_section())];
+        for (tag, section) in tables {
+            let section =
+                elf.elf_section_table().section(section).context("a table of symbols is missing")?;
+            let offset = section.sh_offset(endian);
+            let of_linker = entries.iter().find(|entry| entry.d_tag(endian) == u64::from(tag));
+            let of_linker = of_linker.and_then(|entry| self.offset_in(0, entry.d_val(endian)));
+            if of_linker != Some(offset) {
+                bail!("section headers and dynamic linker disagree where symbols are");
+            }
+        }
+        Ok(())
+    }
+
     /// Where in the file the instruction at `address` is; `None` when no executable segment holds it.
     #[must_use]
     pub fn file_offset(&self, address: u64) -> Option<u64> {
+        self.offset_in(object::elf::PF_X, address)
+    }
+
+    /// Where in the file `address` is, in a segment with these flags.
+    fn offset_in(&self, flags: u32, address: u64) -> Option<u64> {
         self.file.segments().find_map(|segment| {
             let SegmentFlags::Elf { p_flags, .. } = segment.flags() else { return None };
             let (offset, size) = segment.file_range();
             let inside = address.checked_sub(segment.address())?;
-            (p_flags & object::elf::PF_X != 0 && inside < size).then_some(offset.checked_add(inside)?)
+            (p_flags & flags == flags && inside < size).then_some(offset.checked_add(inside)?)
         })
     }
 
-    /// At most `len` bytes of code at `address`, fewer at the end of its segment.
+    /// At most `len` bytes of code at `address`, fewer at the end of its segment. No address in it is beyond the last one.
     ///
     /// # Errors
     /// `address` is not in an executable segment, or the file is shorter than its headers say.
@@ -130,6 +167,7 @@ impl<'d> Elf<'d> {
             segment.file_range().1.checked_sub(inside).filter(|&rest| rest > 0)
         });
         let len = len.min(rest.unwrap_or(0)).min(MAX_FUNCTION_BYTES);
+        address.checked_add(len).with_context(|| format!("the code at {address:#x} has no end"))?;
         let range = usize::try_from(offset)?..usize::try_from(offset.saturating_add(len))?;
         self.bytes.get(range).with_context(|| format!("the file ends before the code at {address:#x}"))
     }
@@ -156,7 +194,7 @@ impl<'d> Elf<'d> {
 
     /// What the dynamic linker stores at addresses inside `range` (R_*_RELATIVE), by address.
     #[must_use]
-    pub fn relative_words(&self, range: std::ops::Range<u64>) -> HashMap<u64, u64> {
+    pub fn relative_words(&self, range: std::ops::RangeInclusive<u64>) -> HashMap<u64, u64> {
         let Some(relocations) = self.file.dynamic_relocations() else { return HashMap::new() };
         let relative = match self.architecture() {
             Architecture::X86_64 => object::elf::R_X86_64_RELATIVE,
@@ -169,6 +207,12 @@ impl<'d> Elf<'d> {
             .filter(|(at, relocation)| range.contains(at) && is_relative(relocation.flags()))
             .map(|(at, relocation)| (at, relocation.addend().cast_unsigned()))
             .collect()
+    }
+
+    /// What the dynamic linker stores at `address`, if it does.
+    #[must_use]
+    pub fn relative_word(&self, address: u64) -> Option<u64> {
+        self.relative_words(address..=address).get(&address).copied()
     }
 
     /// GNU build id in hexadecimal.
@@ -235,7 +279,7 @@ mod tests {
                 let _ = elf.functions(&["main"]);
                 let _ = elf.code(0x2000, 64);
                 let _ = elf.section(".rodata");
-                let _ = elf.relative_words(0..u64::MAX);
+                let _ = elf.relative_words(0..=u64::MAX);
                 let _ = (elf.build_id(), elf.texts_with("GNU").count(), elf.data_segments().len());
             }
         }

@@ -48,7 +48,12 @@ fn u32_at(table: &[u8], at: u64) -> Result<u32> {
 }
 
 fn u64_at(table: &[u8], at: u64) -> Result<u64> {
-    Ok(u64::from(u32_at(table, at)?) | u64::from(u32_at(table, at.saturating_add(4))?) << 32)
+    Ok(u64::from(u32_at(table, at)?) | u64::from(u32_at(table, beyond(at, 4)?)?) << 32)
+}
+
+/// `by` bytes behind `address`, which any file may claim to be anywhere.
+fn beyond(address: u64, by: u64) -> Result<u64> {
+    address.checked_add(by).with_context(|| format!("nothing is {by} bytes behind {address:#x}"))
 }
 
 /// Finds the table: by section name, else by its magic at the start of a page-aligned word in a data segment.
@@ -63,7 +68,7 @@ fn find<'d>(elf: &Elf<'d>) -> Result<Option<(u64, &'d [u8])>> {
             let known = [GO_1_16, GO_1_18, GO_1_20].iter().any(|magic| window[..4] == magic.to_le_bytes());
             if known && window[4..6] == [0, 0] && matches!(window[6], 1 | 4) && window[7] == 8 {
                 let at = at * 8;
-                return Ok(Some((address + at as u64, &data[at..])));
+                return Ok(Some((beyond(address, at as u64)?, &data[at..])));
             }
         }
     }
@@ -96,8 +101,8 @@ impl<'d> GoTable<'d> {
         };
         if magic == GO_1_16 {
             let functab = this.header_word(6)?;
-            let end = address.saturating_add(functab).saturating_add(functions * 16 + 16);
-            this.relocated = elf.relative_words(address..end);
+            let end = beyond(beyond(address, functab)?, functions * 16 + 16)?;
+            this.relocated = elf.relative_words(address..=end);
         } else {
             (this.text, this.text_source) = this.find_text(elf)?;
         }
@@ -112,9 +117,8 @@ impl<'d> GoTable<'d> {
     /// Where `runtime.text` is: `pcHeader.textStart`; where that is 0 (Go 1.26 and newer), `moduledata.text`, through its
     /// relocation when the program is position independent. Never `.text`: external linking puts C code before Go's.
     fn find_text(&self, elf: &Elf<'d>) -> Result<(u64, &'static str)> {
-        let header_at = self.address + 8 + 16;
         let start = self.header_word(2)?;
-        if let Some(&word) = elf.relative_words(header_at..header_at + 1).get(&header_at) {
+        if let Some(word) = elf.relative_word(beyond(self.address, 8 + 16)?) {
             return Ok((word, "pcHeader.textStart, relocated"));
         }
         if start != 0 {
@@ -123,8 +127,7 @@ impl<'d> GoTable<'d> {
         let (address, data) = elf.section(".go.module")?.context(
             ".gopclntab does not say where code begins (Go 1.26 and newer), and there is no .go.module section",
         )?;
-        let at = address + 8 * MODULEDATA_TEXT_WORD;
-        if let Some(&word) = elf.relative_words(at..at + 1).get(&at) {
+        if let Some(word) = elf.relative_word(beyond(address, 8 * MODULEDATA_TEXT_WORD)?) {
             return Ok((word, "moduledata.text, relocated"));
         }
         let word = u64_at(data, 8 * MODULEDATA_TEXT_WORD).context(".go.module is too short")?;
@@ -167,10 +170,10 @@ impl<'d> GoTable<'d> {
     /// Address at which the n-th function begins.
     fn entry(&self, functab: &[u8], n: u64) -> Result<u64> {
         if self.magic != GO_1_16 {
-            return Ok(self.text.wrapping_add(u64::from(u32_at(functab, n * 8)?)));
+            return beyond(self.text, u64::from(u32_at(functab, n * 8)?));
         }
-        let at = self.header_word(6)? + n * 16;
-        Ok(match self.relocated.get(&(self.address + at)) {
+        let at = beyond(beyond(self.address, self.header_word(6)?)?, n * 16)?;
+        Ok(match self.relocated.get(&at) {
             Some(&word) => word,
             None => u64_at(functab, n * 16)?,
         })
@@ -179,7 +182,7 @@ impl<'d> GoTable<'d> {
     /// Offset of the n-th function's name: `_func.nameOff`, behind the entry address (8 bytes before 1.18, 4 since).
     fn name_offset(&self, functab: &[u8], n: u64) -> Result<u32> {
         let name = if self.magic == GO_1_16 {
-            u32_at(functab, u64_at(functab, n * 16 + 8)?.saturating_add(8))
+            u32_at(functab, beyond(u64_at(functab, n * 16 + 8)?, 8)?)
         } else {
             u32_at(functab, u64::from(u32_at(functab, n * 8 + 4)?) + 4)
         };

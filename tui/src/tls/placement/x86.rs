@@ -156,13 +156,13 @@ pub(super) fn go_function(code: &[u8], address: u64) -> Result<Place> {
 
 /// Bytes between the stack pointer in the body and at the entry: `push rbp` (Go 1.21 and newer) and `sub rsp, n`.
 fn frame_bytes(all: &[Instruction]) -> Option<u64> {
-    let mut bytes = 0;
+    let mut bytes = 0u64;
     for instruction in all.iter().take(PROLOGUE) {
         match (instruction.mnemonic(), instruction.op0_register()) {
             (Mnemonic::Push, _) => bytes += 8,
-            (Mnemonic::Sub, Register::RSP) => return Some(bytes + instruction.immediate(1)),
+            (Mnemonic::Sub, Register::RSP) => return bytes.checked_add(instruction.immediate(1)),
             (Mnemonic::Add, Register::RSP) => {
-                return Some(bytes + instruction.immediate(1).cast_signed().unsigned_abs());
+                return bytes.checked_add(instruction.immediate(1).cast_signed().unsigned_abs());
             }
             _ => {}
         }
@@ -177,7 +177,7 @@ pub(super) fn go_copy_call(code: &[u8], address: u64, memmove: u64) -> Result<Co
         all.iter().filter(|i| i.is_call_near() && i.near_branch_target() == memmove).collect();
     let [call] = calls[..] else { bail!("{} calls of runtime.memmove instead of one", calls.len()) };
     let frame = frame_bytes(&all).context("the stack frame's size is not visible")?;
-    let slot = frame + 8;
+    let slot = frame.checked_add(8).context("the stack frame has no end")?;
     let stores: Vec<&Instruction> = all
         .iter()
         .filter(|i| i.mnemonic() == Mnemonic::Mov && i.op0_kind() == OpKind::Memory)

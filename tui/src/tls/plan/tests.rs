@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use proptest::prelude::*;
-
 use super::*;
+
+mod damage;
 
 fn tls(bytes: Vec<u8>) -> Result<FilePlan> {
     match analyse_image(&Image::from_bytes(bytes), "program")? {
@@ -201,34 +201,4 @@ fn go_programs_resolve_however_they_were_built() {
         );
         assert!(plan.points.copy.is_some_and(|offset| offset >= 16), "{name}: {:?}", plan.points.copy);
     }
-}
-
-/// Damages of a Go program: whatever is changed, the result is the right places or none.
-#[test]
-fn a_damaged_go_program_gives_the_right_places_or_a_reason() {
-    for version in GO_VERSIONS {
-        damage(&go_program("stripped", version));
-    }
-}
-
-fn damage(good: &[u8]) {
-    let right = |plan: &FilePlan| plan.points.write.as_ref().ok().map(|points| points[0].file_offset);
-    let reference = right(&tls(good.to_vec()).unwrap()).unwrap();
-    let table = {
-        let file = object::File::parse(good).unwrap();
-        use object::{Object, ObjectSection};
-        usize::try_from(file.section_by_name(".gopclntab").unwrap().file_range().unwrap().0).unwrap()
-    };
-    let mut config = ProptestConfig::with_cases(60);
-    config.failure_persistence = None;
-    proptest!(config, |(at in 0usize..72, bit in 0u8..8, cut in 0usize..100)| {
-        let mut bytes = good.to_vec();
-        bytes[table + at] ^= 1 << bit;
-        if cut < 20 {
-            bytes.truncate(bytes.len() * cut / 20);
-        }
-        if let Ok(plan) = tls(bytes) && let Some(offset) = right(&plan) {
-            prop_assert_eq!(offset, reference, "byte {} bit {}", at, bit);
-        }
-    });
 }
