@@ -113,7 +113,7 @@ fn probe(hierarchy: &Hierarchy, may_watch: bool) -> Vec<Finding> {
     let loaded = Finding::pass("probe", format!("the object ({}) is accepted by this kernel", object.source));
     let mut findings = vec![loaded.with_details(details)];
     for degradation in probe.degradations() {
-        findings.push(Finding::warn("walker", degradation.clone(), "Linux 5.17 or newer has no such limit"));
+        findings.push(Finding::warn(degradation.part, degradation.sentence.clone(), degradation.advice));
     }
     findings.push(match OwnCgroup::create(hierarchy) {
         Ok(cgroup) => match probe.attach(cgroup.path()) {

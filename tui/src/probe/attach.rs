@@ -3,29 +3,28 @@
 use std::fs::File;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf, Stack};
-use aya::programs::{
-    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramError,
-};
+use aya::programs::{CgroupSkb, CgroupSock, CgroupSockAddr, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use probe_common::loss;
 use probe_common::settings::{SCOPE_CGROUP, SCOPE_PROCESSES, Settings};
-use probe_common::slot::{COMM_LEN, Connection, FAMILY_INET, FAMILY_INET6, ORIGIN_SEEDED, Slot};
+use probe_common::slot::Slot;
 
+use super::cgroups::Cgroups;
 use super::log::Diagnostics;
 use super::refusal::{brief, chain, refused};
 use super::slots::FieldValue::{U32, U64};
 use super::slots::Mapped;
+use super::syscall::{self, CgroupHook};
 use super::uprobe::{Maps, Uprobes};
-use super::{Notice, Object, SlotId, read};
-use crate::diag::Socket;
-use crate::model::sample::{Losses, Reading};
+use super::{Notice, Object};
+use crate::model::sample::Losses;
 
 /// Which sockets of the attached cgroups are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,25 +47,32 @@ pub struct Setup {
     pub tls: bool,
 }
 
+/// Something that is not done here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Degradation {
+    /// Of the probe.
+    pub part: &'static str,
+    pub sentence: String,
+    /// What would help.
+    pub advice: &'static str,
+}
+
 /// The loaded programs and their maps. Dropping it detaches everything.
 pub struct Probe {
     pub(super) bpf: Ebpf,
     pub(super) uprobes: Arc<Uprobes>,
     pub(super) slots: Mapped<Slot>,
-    settings: Mapped<Settings>,
+    pub(super) settings: Mapped<Settings>,
     pub(super) connections: HashMap<MapData, u64, u32>,
-    free: Stack<MapData, u32>,
+    pub(super) free: Stack<MapData, u32>,
     processes: HashMap<MapData, u32, u32>,
     losses: PerCpuArray<MapData, u64>,
     events: RingBuf<MapData>,
     logger: Option<EbpfLogger<Diagnostics>>,
     diagnostics: Diagnostics,
     walkers: Walkers,
-    degradations: Vec<String>,
-    /// Connections that were open already and for which there was no slot: the kernel does not know of them.
-    seeds_refused: u64,
-    /// By inode.
-    pub(super) attached: std::collections::HashMap<u64, PathBuf>,
+    degradations: Vec<Degradation>,
+    pub(super) cgroups: Cgroups,
 }
 
 impl std::fmt::Debug for Probe {
@@ -121,7 +127,9 @@ impl Probe {
 
         let uprobes = Arc::new(Uprobes::new(&object.bytes, Maps::of(&bpf)?)?);
         let diagnostics = Diagnostics::default();
-        let logger = EbpfLogger::init_with_logger(&mut bpf, diagnostics.clone()).ok();
+        let logger = EbpfLogger::init_with_logger(&mut bpf, diagnostics.clone())
+            .map_err(|error| degradations.push(unheard(&error)))
+            .ok();
         let slots = Mapped::new(map_fd(&bpf, "SLOTS")?, entries as usize)?;
         let settings = Mapped::new(map_fd(&bpf, "SETTINGS")?, 1)?;
         let mut probe = Self {
@@ -138,8 +146,7 @@ impl Probe {
             diagnostics,
             walkers,
             degradations,
-            seeds_refused: 0,
-            attached: std::collections::HashMap::new(),
+            cgroups: Cgroups::default(),
         };
         probe.prepare(setup)?;
         Ok(probe)
@@ -161,37 +168,40 @@ impl Probe {
         Ok(())
     }
 
-    /// Attaches to a cgroup (v2) directory, whole: its sub-cgroups are included. Attaching twice does nothing.
+    /// Attaches to a cgroup (v2) directory, whole: its sub-cgroups are included. Does nothing where the programs run already.
     ///
     /// # Errors
-    /// The directory is no cgroup, or the kernel refuses.
+    /// The directory is no cgroup, or the kernel refuses: then nothing of it stays attached.
     pub fn attach(&mut self, cgroup: &Path) -> Result<()> {
-        use std::os::unix::fs::MetadataExt as _;
-        let file = File::open(cgroup).with_context(|| format!("opening the cgroup {}", cgroup.display()))?;
-        let inode = file.metadata().map(|meta| meta.ino()).unwrap_or_default();
-        if self.attached.insert(inode, cgroup.to_owned()).is_some() {
+        if self.cgroups.cover(cgroup) {
             return Ok(());
         }
         let at = || format!("attaching to the cgroup {}", cgroup.display());
-        for (name, direction) in [
-            (self.walkers.egress, CgroupSkbAttachType::Egress),
-            (self.walkers.ingress, CgroupSkbAttachType::Ingress),
-        ] {
-            let program: &mut CgroupSkb = program(&mut self.bpf, name)?;
-            program.attach(&file, direction, CgroupAttachMode::Single).with_context(at)?;
+        let file = File::open(cgroup).with_context(|| format!("opening the cgroup {}", cgroup.display()))?;
+        let mut links = Vec::new();
+        for (name, hook) in self.hooks() {
+            let program =
+                self.bpf.program(name).with_context(|| format!("the probe object has no program {name}"))?;
+            let program = program.fd().with_context(at)?.as_fd();
+            links.push(syscall::cgroup_link(program, file.as_fd(), hook).with_context(at)?);
         }
-        for name in ["connect4", "connect6"] {
-            let program: &mut CgroupSockAddr = program(&mut self.bpf, name)?;
-            program.attach(&file, CgroupAttachMode::Single).with_context(at)?;
-        }
-        let release: &mut CgroupSock = program(&mut self.bpf, "release")?;
-        release.attach(&file, CgroupAttachMode::Single).with_context(at)?;
-        Ok(())
+        self.cgroups.add(cgroup, links)
     }
 
-    /// The programs that every attached cgroup has.
-    pub(super) fn required_programs(&self) -> [&'static str; 5] {
-        [self.walkers.egress, self.walkers.ingress, "connect4", "connect6", "release"]
+    /// Closes the links to cgroups that are gone.
+    pub fn forget_removed_cgroups(&mut self) {
+        self.cgroups.forget_removed();
+    }
+
+    /// The programs that every attached cgroup has, and where they hang.
+    pub(super) fn hooks(&self) -> [(&'static str, CgroupHook); 5] {
+        [
+            (self.walkers.egress, CgroupHook::Egress),
+            (self.walkers.ingress, CgroupHook::Ingress),
+            ("connect4", CgroupHook::Connect4),
+            ("connect6", CgroupHook::Connect6),
+            ("release", CgroupHook::SockRelease),
+        ]
     }
 
     /// Adds a process to a `Scope::Processes` probe.
@@ -205,81 +215,6 @@ impl Probe {
     /// No more connections of this process are watched.
     pub fn forget_process(&mut self, pid: u32) {
         let _ = self.processes.remove(&pid);
-    }
-
-    /// Starts to watch a connection that was open already. Returns its slot, or `None` when it is watched already or there
-    /// is no free slot.
-    pub fn seed(&mut self, socket: &Socket, pid: u32, now_ns: u64) -> Option<SlotId> {
-        if self.connections.get(&socket.cookie, 0).is_ok() {
-            return None;
-        }
-        let Ok(index) = self.free.pop(0) else {
-            self.seeds_refused += 1;
-            return None;
-        };
-        let mut slot = Slot::default();
-        slot.prepare(ORIGIN_SEEDED);
-        let settings = self.settings.read(0)?;
-        let connection = &mut slot.connection;
-        identify(connection, socket);
-        connection.cookie = socket.cookie;
-        connection.opened_ns = now_ns;
-        connection.tgid = pid;
-        connection.ring_after_ns = settings.ring_after_ns;
-        connection.ring_min_streams = settings.ring_min_streams;
-        // SAFETY: the slot is free: no program knows its index yet.
-        self.slots.update(index, |place| unsafe { place.write(slot) });
-        if index >= settings.slots_used {
-            self.settings.set(offset_of!(Settings, slots_used), U32(index + 1));
-        }
-        if self.connections.insert(socket.cookie, index, 0).is_err() {
-            self.free(index);
-            self.seeds_refused += 1;
-            return None;
-        }
-        Some(index)
-    }
-
-    /// True when a slot has this connection, open or closed and not read yet.
-    #[must_use]
-    pub fn remembers(&self, cookie: u64) -> bool {
-        self.used().any(|slot| self.slots.read_cookie(slot) == cookie)
-    }
-
-    /// Every slot in use, as its index.
-    pub fn used(&self) -> impl Iterator<Item = SlotId> + '_ {
-        let used = self.settings.read(0).map_or(0, |settings| settings.slots_used);
-        (0..used.min(u32::try_from(self.slots.len()).unwrap_or(u32::MAX)))
-            .filter(|&index| self.slots.read_cookie(index) != 0)
-    }
-
-    /// Reads a slot; `None` when it is free.
-    #[must_use]
-    pub fn read(&self, slot: SlotId) -> Option<Reading> {
-        self.slots.read_settled(slot).and_then(|slot| read::reading(&slot))
-    }
-
-    /// The kernel no longer finds the slot of this connection; give it back at the next look, when nothing writes to it.
-    pub fn disregard(&mut self, cookie: u64) {
-        let _ = self.connections.remove(&cookie);
-    }
-
-    /// Gives the slot of a connection back, if it still has one.
-    pub fn forget_connection(&mut self, cookie: u64) {
-        if let Ok(slot) = self.connections.get(&cookie, 0) {
-            self.free(slot);
-        }
-    }
-
-    /// Gives a slot back, after its last reading. The connection is no longer watched.
-    pub fn free(&mut self, slot: SlotId) {
-        if let Some(cookie) = self.slots.read(slot).map(|slot| slot.connection.cookie) {
-            if self.connections.get(&cookie, 0).is_ok_and(|index| index == slot) {
-                let _ = self.connections.remove(&cookie);
-            }
-            self.slots.zero(slot);
-            let _ = self.free.push(slot, 0);
-        }
     }
 
     /// Lets the kernel ring when the next stream is opened.
@@ -310,7 +245,7 @@ impl Probe {
     pub fn losses(&self) -> Losses {
         let sum = |index| self.losses.get(&index, 0).map_or(0, |cpus| cpus.iter().sum());
         Losses {
-            connections_full: sum(loss::CONNECTIONS_FULL) + self.seeds_refused,
+            connections_full: sum(loss::CONNECTIONS_FULL),
             ring_full: sum(loss::RING_FULL),
             frame_budget: sum(loss::FRAME_BUDGET),
             unreadable_segments: sum(loss::UNREADABLE_SEGMENT),
@@ -321,9 +256,9 @@ impl Probe {
         }
     }
 
-    /// What this kernel cannot do, one sentence each.
+    /// What is not done here.
     #[must_use]
-    pub fn degradations(&self) -> &[String] {
+    pub fn degradations(&self) -> &[Degradation] {
         &self.degradations
     }
 
@@ -336,44 +271,37 @@ impl Probe {
     }
 }
 
-/// Addresses as `Connection` keeps them.
-fn identify(connection: &mut Connection, socket: &Socket) {
-    use std::net::IpAddr;
-    let bytes = |address: IpAddr| {
-        let mut bytes = [0; 16];
-        match address {
-            IpAddr::V4(v4) => bytes[..4].copy_from_slice(&v4.octets()),
-            IpAddr::V6(v6) => bytes = v6.octets(),
-        }
-        bytes
-    };
-    connection.family = if socket.remote.is_ipv4() { FAMILY_INET } else { FAMILY_INET6 };
-    connection.local_addr = bytes(socket.local.ip());
-    connection.remote_addr = bytes(socket.remote.ip());
-    connection.local_port = socket.local.port();
-    connection.remote_port = socket.remote.port();
-    connection.comm = [0; COMM_LEN];
+/// What the kernel programs say is not read.
+fn unheard(error: &dyn std::error::Error) -> Degradation {
+    Degradation {
+        part: "messages",
+        sentence: format!("messages of the kernel programs are not read: {}", chain(error)),
+        advice: "losses are counted all the same; please report it",
+    }
 }
 
 /// Loads the walkers with `bpf_loop`, or the bounded ones where the kernel refuses those.
-fn load_walkers(bpf: &mut Ebpf, degradations: &mut Vec<String>) -> Result<Walkers> {
+fn load_walkers(bpf: &mut Ebpf, degradations: &mut Vec<Degradation>) -> Result<Walkers> {
+    let mut bounded = |bpf: &mut Ebpf, sentence| {
+        load_pair(bpf, BOUNDED).map_err(|(name, error)| refused(name, &error))?;
+        let advice = "Linux 5.17 or newer has no such limit";
+        degradations.push(Degradation { part: "walker", sentence, advice });
+        Ok(BOUNDED)
+    };
     // For testing the older kernels' walker on a newer one.
     if std::env::var_os("H2WATCH_WALKER").is_some_and(|walker| walker == "bounded") {
-        load_pair(bpf, BOUNDED).map_err(|(name, error)| refused(name, &error))?;
-        degradations.push("H2WATCH_WALKER asks for the bounded frame walker".to_owned());
-        return Ok(BOUNDED);
+        return bounded(bpf, "H2WATCH_WALKER asks for the bounded frame walker".to_owned());
     }
     match load_pair(bpf, LOOPED) {
         Ok(()) => Ok(LOOPED),
-        Err((name, error)) => {
-            load_pair(bpf, BOUNDED).map_err(|(name, error)| refused(name, &error))?;
-            degradations.push(format!(
-                "this kernel does not take the unbounded frame walker ({}): segments with many frames are walked in part, \
-                 and counted (bpf_loop needs Linux 5.17)",
+        Err((name, error)) => bounded(
+            bpf,
+            format!(
+                "this kernel does not take the unbounded frame walker ({}): segments with many frames are walked in part, and \
+             counted (bpf_loop needs Linux 5.17)",
                 brief(name, &error)
-            ));
-            Ok(BOUNDED)
-        }
+            ),
+        ),
     }
 }
 

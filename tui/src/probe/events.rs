@@ -18,8 +18,8 @@ pub enum Notice {
     Stalled(SlotId),
     /// The first stream since the ring was armed.
     Stirred,
-    /// It is neither HTTP/2 nor TLS: the slot can be freed.
-    Foreign(SlotId),
+    /// It is neither HTTP/2 nor TLS: its slot can be freed, if it still has it.
+    Foreign(SlotId, Cookie),
     /// A piece of the connection's TLS handshake.
     Hello(Cookie, HelloPiece),
     /// A Go connection whose socket is not known.
@@ -49,7 +49,7 @@ impl Notice {
             CLOSED => Some(Self::Closed(event.slot)),
             STALLED => Some(Self::Stalled(event.slot)),
             STIRRED => Some(Self::Stirred),
-            FOREIGN => Some(Self::Foreign(event.slot)),
+            FOREIGN => Some(Self::Foreign(event.slot, event.cookie)),
             HELLO => Self::hello(record),
             GO_CONNECTION => Some(Self::Go(GoClaim {
                 pid: event.slot,

@@ -1,10 +1,5 @@
 //! What the kernel says of the programs that are loaded: whether they still watch something, and what they cost.
 
-use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
-
 use super::attach::Probe;
 
 /// One kernel program.
@@ -23,8 +18,8 @@ impl Probe {
     /// The programs that are loaded, sorted by name. One system call for each.
     #[must_use]
     pub fn programs(&self) -> Vec<ProgramState> {
-        let required = self.required_programs();
-        let attached = any_exists(&self.attached);
+        let required = self.hooks().map(|(name, _)| name);
+        let attached = self.cgroups.any_exists();
         let mut programs: Vec<ProgramState> = self
             .bpf
             .programs()
@@ -46,35 +41,12 @@ impl Probe {
 
     /// The connections that are watched now.
     pub fn cookies(&self) -> impl Iterator<Item = u64> + '_ {
-        self.used().map(|slot| self.slots.read_cookie(slot))
+        self.used().map(|(_, cookie)| cookie)
     }
 
     /// Connections that can be watched at once.
     #[must_use]
     pub fn capacity(&self) -> u64 {
         self.slots.len() as u64
-    }
-}
-
-/// A cgroup that was removed takes its programs with it; one of the same name that comes after it is another one.
-fn any_exists(attached: &HashMap<u64, PathBuf>) -> bool {
-    attached.iter().any(|(&inode, path)| fs::metadata(path).is_ok_and(|metadata| metadata.ino() == inode))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_that_was_made_anew_is_not_the_one_that_was_attached() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("unit.service");
-        fs::create_dir(&path).unwrap();
-        let inode = fs::metadata(&path).unwrap().ino();
-        assert!(any_exists(&HashMap::from([(inode, path.clone())])));
-        assert!(!any_exists(&HashMap::from([(inode + 1, path.clone())])));
-        fs::remove_dir(&path).unwrap();
-        assert!(!any_exists(&HashMap::from([(inode, path)])));
-        assert!(!any_exists(&HashMap::new()));
     }
 }

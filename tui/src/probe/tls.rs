@@ -11,7 +11,8 @@ use aya::maps::HashMap;
 use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL, Object, ObjectKey};
 
 use super::attach::Probe;
-use super::uprobe::{Links, Target, Uprobes};
+use super::syscall::Target;
+use super::uprobe::{Links, Uprobes};
 use crate::model::sample::Library;
 use crate::tls::{Coverage, ProbePoint};
 

@@ -280,8 +280,7 @@ impl Run {
         self.followed_at = Instant::now();
         self.watcher.forget_ended();
         if self.watcher.target_grows() {
-            // The first call succeeded; what fails now is noted by the watcher.
-            let _ = self.watcher.follow(false);
+            self.watcher.follow();
         } else {
             self.watcher.look_at_processes();
         }

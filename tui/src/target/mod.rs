@@ -67,30 +67,22 @@ impl Target {
         }
     }
 
-    /// The cgroups that hold the target now.
-    ///
-    /// # Errors
-    /// A process that ended meanwhile, when it was the only one.
-    pub fn cgroups(&self, hierarchy: &Hierarchy) -> Result<Vec<PathBuf>> {
-        let Some(pids) = self.processes() else {
-            return match self {
-                Self::Cgroup(path) => Ok(vec![path.clone()]),
-                _ => Ok(Vec::new()),
-            };
-        };
-        let mut paths = Vec::new();
-        let mut failed = None;
-        for pid in pids {
+    /// The cgroups that hold the target now, and why some processes are in none of them.
+    #[must_use]
+    pub fn cgroups(&self, hierarchy: &Hierarchy) -> (Vec<PathBuf>, Vec<anyhow::Error>) {
+        if let Self::Cgroup(path) = self {
+            return (vec![path.clone()], Vec::new());
+        }
+        let (mut paths, mut errors) = (Vec::new(), Vec::new());
+        for pid in self.processes().unwrap_or_default() {
             match hierarchy.of_process(pid) {
-                Ok(path) if !paths.contains(&path) => paths.push(path),
-                Ok(_) => {}
-                Err(error) => failed = Some(error),
+                Ok(path) => paths.push(path),
+                // It has ended meanwhile.
+                Err(_) if matches!(self, Self::Named(_)) && !process::exists(pid) => {}
+                Err(error) => errors.push(error),
             }
         }
-        match (failed, paths.is_empty()) {
-            (Some(error), true) => Err(error),
-            _ => Ok(without_nested(paths)),
-        }
+        (without_nested(paths), errors)
     }
 
     /// In words, for headers.

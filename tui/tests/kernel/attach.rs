@@ -6,7 +6,7 @@ use crate::support::compare::{counted, frames_of, number};
 use crate::support::link::Link;
 use crate::support::netns::Cable;
 use crate::support::oracle::{self, Exchange};
-use crate::support::programs::{Program, role};
+use crate::support::programs::{Named, Program, role};
 use crate::support::watch::Watch;
 use crate::support::{now_ns, servers, take_turns};
 use serde_json::Value;
@@ -56,16 +56,17 @@ fn attach_to_a_running_client(
 
 fn wait_until_in_sync(watch: &Watch) {
     let ready_ns = now_ns();
-    let in_sync = |line: &Value| {
-        let list = line["connections"].as_array().filter(|list| list.len() == CONNECTIONS);
-        list.is_some_and(|list| {
-            list.iter().all(|c| c["resyncing"] == false && number(c, "streams_opened") > 0)
-        })
-    };
+    let in_sync = |line: &Value| in_sync(line, CONNECTIONS);
     let line = watch.wait_for(SOON, "snapshot with every connection in sync", in_sync);
     let after = Duration::from_nanos(line.at_ns.saturating_sub(ready_ns));
     println!("in sync {after:?} after `ready`");
     assert!(after <= IN_SYNC_WITHIN, "in sync after {after:?}");
+}
+
+/// True for a snapshot with so many connections, all of them in sync.
+fn in_sync(line: &Value, connections: usize) -> bool {
+    let list = line["connections"].as_array().filter(|list| list.len() == connections);
+    list.is_some_and(|list| list.iter().all(|c| c["resyncing"] == false && number(c, "streams_opened") > 0))
 }
 
 fn by_address(snapshot: &Value) -> BTreeMap<String, &Value> {
@@ -152,20 +153,63 @@ fn by_name_to_a_running_client() {
     let _turn = take_turns();
     let cgroup = Cgroup::new("byname");
     let link = Link::to(servers::start());
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let name = format!("h2wc{}", std::process::id());
-    let program = folder.path().join(&name);
-    std::os::unix::fs::symlink(std::env::current_exe().expect("a path"), &program).expect("a symbolic link");
-    // `env NAME=VALUE... PROGRAM` of the role, with the link instead of the program.
-    let mut words = steady(&link);
-    let this = words.iter().position(|word| word == "roles::play").expect("a role") - 1;
-    words[this] = program.to_string_lossy().into_owned();
-    let mut client = Program::start_with(&words, |c| cgroup.start_inside(c));
-    client.hear("CONNECTED");
-    let watch = Watch::start(&["--comm", &name, "--interval", "100ms"]);
+    let named = Named::new();
+    let _client = start_named(&named, &link, &cgroup);
+    let watch = Watch::start(&["--comm", &named.name, "--interval", "100ms"]);
     wait_until_in_sync(&watch);
     let ended = watch.stop();
     assert_eq!(ended.connections().len(), CONNECTIONS);
+}
+
+/// A client of that name with connections that are open.
+fn start_named(named: &Named, link: &Link, cgroup: &Cgroup) -> Program {
+    let words = steady(link);
+    // `env NAME=VALUE... PROGRAM` of the role.
+    let this = words.iter().position(|word| word == "roles::play").expect("a role") - 1;
+    let mut client = Program::start_with(&named.program(words, this), |c| cgroup.start_inside(c));
+    client.hear("CONNECTED");
+    client
+}
+
+/// A process in a cgroup around one that is watched already, and then one in another cgroup inside it: each segment is seen
+/// once. One that is seen again counts as a retransmission, which a black hole is told by.
+#[test]
+fn by_name_in_cgroups_inside_one_another() {
+    let _turn = take_turns();
+    let outer = Cgroup::new("outer");
+    let (inner, later) = (outer.inner("inner"), outer.inner("later"));
+    let links = [(); 3].map(|()| Link::to(servers::start()));
+    let named = Named::new();
+    let mut clients = vec![start_named(&named, &links[0], &inner)];
+    let watch = Watch::start(&["--comm", &named.name, "--interval", "100ms"]);
+    wait_until_in_sync(&watch);
+    assert_eq!(inner.attached_programs().len(), 5);
+    for (n, cgroup) in [(1, &outer), (2, &later)] {
+        clients.push(start_named(&named, &links[n], cgroup));
+        watch.wait_for(SOON, "its connections", |line| in_sync(line, CONNECTIONS * (n + 1)));
+    }
+    let attached = [&outer, &inner, &later].map(|cgroup| cgroup.attached_programs().len());
+    assert_eq!(attached, [5, 0, 0], "programs that are attached to the outer and the two inner ones");
+    for client in &mut clients {
+        client.tell("pause");
+        client.hear("PAUSED");
+    }
+    let (before, counted_before) = (watch.fresh_snapshot(), links.each_ref().map(counted));
+    for client in &mut clients {
+        client.tell("burst 50");
+        client.hear("BURST");
+    }
+    let (after, counted_after) = (watch.fresh_snapshot(), links.each_ref().map(counted));
+    let (before, after) = (by_address(&before), by_address(&after));
+    assert_eq!(after.len(), clients.len() * CONNECTIONS);
+    for (then, now) in counted_before.iter().zip(&counted_after) {
+        assert_exact_from_then_on(&before, &after, then, now);
+    }
+    for (address, connection) in after {
+        for direction in ["retransmits_sent", "retransmits_received"] {
+            assert_eq!(number(connection, direction), number(before[&address], direction), "{connection}");
+        }
+    }
 }
 
 /// Two processes in one cgroup, one of them selected: the other one's connections are not watched.
@@ -178,9 +222,19 @@ fn by_pid_only_the_selected_process_is_watched() {
     let mut other = Program::start_with(&steady(&other_link), |c| cgroup.start_inside(c));
     client.hear("CONNECTED");
     other.hear("CONNECTED");
-    let watch = Watch::start(&["--pid", &client.pid().to_string(), "--interval", "100ms"]);
-    wait_until_in_sync(&watch);
-    let ended = watch.stop();
-    let pids: Vec<u64> = ended.connections().values().map(|c| number(c, "pid")).collect();
-    assert_eq!(pids, [u64::from(client.pid()); CONNECTIONS]);
+    let watch_all = |clients: &[&Program]| {
+        let pids: Vec<String> = clients.iter().map(|client| client.pid().to_string()).collect();
+        let mut options = vec!["--interval", "100ms"];
+        options.extend(pids.iter().flat_map(|pid| ["--pid", pid.as_str()]));
+        let watch = Watch::start(&options);
+        watch.wait_for(SOON, "every connection in sync", |line| in_sync(line, clients.len() * CONNECTIONS));
+        let mut seen: Vec<u64> = watch.stop().connections().values().map(|c| number(c, "pid")).collect();
+        seen.sort_unstable();
+        let mut selected: Vec<u64> = clients.iter().map(|client| u64::from(client.pid())).collect();
+        selected.sort_unstable();
+        let expected: Vec<u64> = selected.into_iter().flat_map(|pid| [pid; CONNECTIONS]).collect();
+        assert_eq!(seen, expected);
+    };
+    watch_all(&[&client]);
+    watch_all(&[&client, &other]);
 }

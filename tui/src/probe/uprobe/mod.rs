@@ -5,7 +5,6 @@
 //! one, and they wait side by side. Programs are loaded when the first process needs them.
 
 mod links;
-mod syscall;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -15,11 +14,10 @@ use anyhow::{Context, Result};
 use aya::maps::{Map, MapData};
 use aya_obj::Object;
 
+use super::syscall::{self, Target, may_open_events};
 use crate::kernel;
 
 pub use links::Links;
-pub(super) use syscall::Target;
-pub use syscall::may_open_events;
 
 /// Before Linux 6.10 a `uprobe_multi` link of a process ran for one thread of it only.
 const MULTI_SINCE: (u32, u32) = (6, 10);

@@ -15,7 +15,7 @@ use super::coverage::Coverages;
 use super::planning::Planned;
 use crate::diag::{Namespaces, Socket};
 use crate::export::{Health, ProgramRun};
-use crate::model::sample::{Owner, Reading, Sample};
+use crate::model::sample::{Cookie, Owner, Reading, Sample};
 use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
@@ -58,9 +58,15 @@ pub struct Watcher {
     exclude: Option<Names>,
     /// Slots of excluded processes, which the kernel does not find any more since the last sample: it may have been writing
     /// to them then, so that they were not given back at once.
-    leaving: Vec<SlotId>,
+    leaving: Vec<(SlotId, Cookie)>,
     /// Taken in since the last look at processes, with a process that holds it.
     seeded: Vec<(u32, Socket)>,
+    /// Open already, and not taken in because every slot was taken: likewise.
+    waiting: Vec<(u32, Socket)>,
+    /// How many ever had to wait.
+    turned_away: u64,
+    /// What of the target cannot be watched now, in sentences.
+    refused: BTreeSet<String>,
     /// Sentences about what could not be seen, for the reader.
     warnings: BTreeSet<String>,
     /// Of those, the ones about connections that were not found.
@@ -96,38 +102,26 @@ impl Watcher {
             exclude: settings.exclude.clone(),
             leaving: Vec::new(),
             seeded: Vec::new(),
+            waiting: Vec::new(),
+            turned_away: 0,
+            refused: BTreeSet::new(),
             warnings: BTreeSet::new(),
             unfound: BTreeSet::new(),
         };
         if settings.no_uprobes {
             watcher.warn(NO_UPROBES.to_owned());
         }
-        watcher.follow(true)?;
+        watcher.attach()?;
+        watcher.take_in();
         Ok(watcher)
     }
 
-    /// Attaches to what the target consists of now, and seeds what it has open. Call it again for targets that grow.
-    ///
-    /// # Errors
-    /// The first call fails when nothing can be attached; later ones only note it.
-    pub fn follow(&mut self, first: bool) -> Result<()> {
-        if self.target.processes().is_some() {
-            for pid in self.pids() {
-                self.probe.watch_process(pid)?;
-            }
-        }
-        for cgroup in self
-            .target
-            .cgroups(&self.hierarchy)
-            .or_else(|error| if first { Err(error) } else { Ok(Vec::new()) })?
-        {
-            self.probe.attach(&cgroup)?;
-        }
-        for pid in self.pids() {
-            self.coverages.look(pid);
-        }
-        self.seed();
-        Ok(())
+    /// Attaches to what the target consists of now, and seeds what it has open, for targets that grow. What cannot be watched is
+    /// told in `degradations`, and tried again with the next call.
+    pub fn follow(&mut self) {
+        // It is noted.
+        let _ = self.attach();
+        self.take_in();
     }
 
     /// A process is about to become `program`: whatever TLS it may have is probed before it runs.
@@ -174,11 +168,14 @@ impl Watcher {
                     }
                 }
             }
-            Notice::Foreign(slot) => self.probe.free(*slot),
+            // Unless the same socket was connected anew, to something else.
+            Notice::Foreign(slot, cookie) if self.probe.read(*slot).is_none() => {
+                self.probe.free(*slot, *cookie);
+            }
             Notice::Hello(cookie, piece) => self.coverages.note(*cookie, piece),
             // Refused claims are wrapped connections: their records still vote.
             Notice::Go(claim) => drop(self.probe.prove_go(claim)),
-            Notice::Closed(_) | Notice::Stalled(_) | Notice::Stirred => {}
+            Notice::Foreign(..) | Notice::Closed(_) | Notice::Stalled(_) | Notice::Stirred => {}
         }
         Some(notice)
     }
@@ -187,44 +184,40 @@ impl Watcher {
     pub fn sample(&mut self, wanted: &Wanted<'_>) -> Sample {
         let now_ns = clock::now_ns();
         let mut readings = Vec::new();
-        let mut ended: Vec<SlotId> = Vec::new();
-        for slot in std::mem::take(&mut self.leaving) {
-            self.probe.free(slot);
+        let mut ended: Vec<(SlotId, Cookie)> = Vec::new();
+        for (slot, cookie) in std::mem::take(&mut self.leaving) {
+            self.probe.free(slot, cookie);
         }
-        let used: Vec<SlotId> = self.probe.used().collect();
-        for slot in used {
+        let used: Vec<(SlotId, Cookie)> = self.probe.used().collect();
+        for (slot, cookie) in used {
             let Some(mut reading) = self.probe.read(slot) else {
-                // Foreign, and its event was lost.
-                ended.push(slot);
+                // Foreign, and its event was lost or is still to come.
+                ended.push((slot, cookie));
                 continue;
             };
             reading.owner = self.owner(reading.owner.pid).clone_with(reading.owner);
             if self.excludes(&reading.owner.comm) {
                 self.coverages.close(reading.id);
                 self.probe.disregard(reading.id);
-                self.leaving.push(slot);
+                self.leaving.push((slot, cookie));
                 continue;
             }
             self.coverages.complete(&self.probe, slot, &mut reading);
             if reading.closed_ns.is_some() {
                 self.coverages.close(reading.id);
-                ended.push(slot);
+                ended.push((slot, cookie));
             }
             readings.push(reading);
         }
         for place in self.turns.choose(now_ns, &readings, wanted) {
             self.add_facts(&mut readings[place]);
         }
-        for slot in ended {
-            self.probe.free(slot);
+        for (slot, cookie) in ended {
+            self.probe.free(slot, cookie);
         }
-        Sample {
-            now_ns,
-            unix_ns: clock::unix_ns(),
-            readings,
-            losses: self.probe.losses(),
-            processes: self.coverages.processes(),
-        }
+        let mut losses = self.probe.losses();
+        losses.connections_full += self.turned_away;
+        Sample { now_ns, unix_ns: clock::unix_ns(), readings, losses, processes: self.coverages.processes() }
     }
 
     fn add_facts(&mut self, reading: &mut Reading) {
@@ -244,9 +237,11 @@ impl Watcher {
         })
     }
 
-    /// Lets go of what is known of processes that ended.
+    /// Lets go of what is known of processes and cgroups that are gone.
     pub fn forget_ended(&mut self) {
+        self.probe.forget_removed_cgroups();
         self.verify_seeded();
+        self.seed_waiting();
         // Also those that never had a connection: their numbers will be given to others.
         let known: BTreeSet<u32> = self.owners.keys().chain(&self.followed).copied().collect();
         for pid in known.into_iter().filter(|&pid| !process::exists(pid)) {
@@ -310,10 +305,12 @@ impl Watcher {
 
     /// What limits this run, in sentences.
     pub fn degradations(&mut self) -> Vec<String> {
-        let mut sentences = self.probe.degradations().to_vec();
         for sentence in self.probe.diagnostics() {
             self.warn(sentence);
         }
+        let mut sentences: Vec<String> =
+            self.probe.degradations().iter().map(|degradation| degradation.sentence.clone()).collect();
+        sentences.extend(self.refused.iter().take(MAX_WARNINGS).cloned());
         sentences.extend(self.warnings.iter().cloned());
         sentences
     }

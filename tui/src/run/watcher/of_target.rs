@@ -8,6 +8,44 @@ use crate::target::identity::Identity;
 use crate::target::{Target, process};
 
 impl Watcher {
+    /// Attaches to the cgroups that hold the target now, and selects its processes. What fails is kept in `refused` until the next
+    /// call.
+    ///
+    /// # Errors
+    /// The first failure, when what the user named cannot be watched. Of processes that are looked for by name, some may fail.
+    pub(super) fn attach(&mut self) -> Result<()> {
+        let by_name = matches!(self.target, Target::Named(_));
+        let mut failures = Vec::new();
+        if self.target.processes().is_some() {
+            for pid in self.pids() {
+                failures.extend(self.probe.watch_process(pid).err().filter(|_| process::exists(pid)));
+            }
+        }
+        let (cgroups, invisible) = self.target.cgroups(&self.hierarchy);
+        failures.extend(invisible);
+        let mut attached = false;
+        for cgroup in &cgroups {
+            match self.probe.attach(cgroup) {
+                Ok(()) => attached = true,
+                // Whoever was in it has ended.
+                Err(_) if by_name && !cgroup.exists() => {}
+                Err(error) => failures.push(error),
+            }
+        }
+        let again = if self.target_grows() { "; it is tried again" } else { "" };
+        self.refused = failures.iter().map(|error| format!("not watched: {error:#}{again}")).collect();
+        match failures.into_iter().next() {
+            Some(error) if !(by_name && attached) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at the processes, and takes in what they have open.
+    pub(super) fn take_in(&mut self) {
+        self.look_at_processes();
+        self.seed();
+    }
+
     /// The processes that are watched now.
     #[must_use]
     pub fn pids(&self) -> Vec<u32> {

@@ -6,6 +6,7 @@ use crate::support::programs::{self, Program, installed, role};
 use crate::support::servers;
 use crate::support::tools;
 use crate::support::watch::{self, Watch};
+use serde_json::Value;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -138,6 +139,37 @@ fn a_full_connection_table_is_said() {
     assert_eq!(sum_below(&snapshot["losses"], "connections_full"), 12, "{snapshot}");
     let ended = watch.stop();
     assert!(ended.of("stall").is_empty(), "{:?}", ended.of("stall"));
+    // The kernel programs' own words.
+    let degradations = ended.summary()["degradations"].to_string();
+    assert!(degradations.contains("no free slot: a connection of process"), "{degradations}");
+}
+
+/// 20 connections that are open already where 8 fit: the same loss. When others end, those that had no place get one.
+#[test]
+fn connections_that_are_open_already_and_do_not_fit_are_said() {
+    let (cgroup, server) = (Cgroup::new("seeds"), servers::start().to_string());
+    let start = |connections| {
+        let mut arguments = ["20", "5000", "/bytes/10"].map(str::to_owned).to_vec();
+        arguments.extend(std::iter::repeat_n(server.clone(), connections));
+        let mut client = Program::start_with(&role("steady", &arguments), |c| cgroup.start_inside(c));
+        client.hear("CONNECTED");
+        client
+    };
+    let (first, second) = (start(12), start(8));
+    let path = cgroup.path().to_string_lossy().into_owned();
+    let watch = Watch::start(&["--cgroup", &path, "--max-connections", "8", "--interval", "200ms"]);
+    let loss = watch.wait_for(SOON, "loss", |line| line["type"] == "loss");
+    assert_eq!(sum_below(&loss.content, "connections_full"), 12, "{}", loss.content);
+    let snapshot = watch.fresh_snapshot();
+    assert_eq!(snapshot["connections"].as_array().map(Vec::len), Some(8), "{snapshot}");
+    drop(first);
+    let all_of_the_second = |line: &Value| {
+        let list = line["connections"].as_array().filter(|list| list.len() == 8);
+        list.is_some_and(|list| list.iter().all(|c| number(c, "pid") == u64::from(second.pid())))
+    };
+    watch.wait_for(SOON, "the connections that had no place", all_of_the_second);
+    let ended = watch.stop();
+    assert_eq!(sum_below(&ended.summary()["losses"], "connections_full"), 12, "{}", ended.summary());
 }
 
 #[test]

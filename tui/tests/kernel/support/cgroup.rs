@@ -37,6 +37,13 @@ impl Cgroup {
         Self { folder }
     }
 
+    /// A cgroup inside this one, to be dropped before it.
+    pub(crate) fn inner(&self, name: &str) -> Self {
+        let folder = self.folder.join(name);
+        fs::create_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        Self { folder }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.folder
     }

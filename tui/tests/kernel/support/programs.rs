@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A program from the PATH with arguments.
 pub(crate) fn installed(name: &str, arguments: &[&str]) -> Vec<String> {
@@ -40,6 +41,37 @@ pub(crate) fn h2watch_as_nobody(arguments: &[&str]) -> Output {
         .current_dir("/")
         .output()
         .expect("setpriv starts")
+}
+
+/// A process name of this test run's own, for `--comm`, and links to programs that give their processes that name.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    folder: tempfile::TempDir,
+}
+
+impl Named {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("h2w{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { name, folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// `words` with the name for the program that `position` is the place of.
+    pub(crate) fn program(&self, mut words: Vec<String>, position: usize) -> Vec<String> {
+        let link = self.folder.path().join(&self.name);
+        if !link.is_symlink() {
+            std::os::unix::fs::symlink(&words[position], &link).expect("a symbolic link");
+        }
+        assert_eq!(link.read_link().ok(), Some(words[position].clone().into()), "a name is of one program");
+        words[position] = link.to_string_lossy().into_owned();
+        words
+    }
+
+    /// A process of that name which does nothing.
+    pub(crate) fn sleep(&self, prepare: impl FnOnce(&mut Command)) -> Program {
+        Program::start_with(&self.program(installed("sleep", &["600"]), 0), prepare)
+    }
 }
 
 /// A child process that is killed when dropped.

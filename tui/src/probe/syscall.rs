@@ -1,11 +1,11 @@
-//! The system calls of uprobes: `bpf(2)` and `perf_event_open(2)`, as far as they are needed here (`linux/bpf.h`,
-//! `linux/perf_event.h`).
+//! The system calls of links and of uprobe programs: `bpf(2)` and `perf_event_open(2)`, as far as they are needed here
+//! (`linux/bpf.h`, `linux/perf_event.h`).
 
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -22,11 +22,11 @@ const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
 
 /// One place in one process, and what the program gets to know of it.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::probe) struct Target<'a> {
-    pub(in crate::probe) pid: u32,
-    pub(in crate::probe) file: &'a Path,
-    pub(in crate::probe) offset: u64,
-    pub(in crate::probe) cookie: u64,
+pub(super) struct Target<'a> {
+    pub(super) pid: u32,
+    pub(super) file: &'a Path,
+    pub(super) offset: u64,
+    pub(super) cookie: u64,
 }
 
 #[repr(C)]
@@ -65,11 +65,12 @@ struct ProgramLoad {
     pad: u32,
 }
 
+/// A link to a cgroup has no cookie: it stays 0.
 #[repr(C)]
 #[derive(Default)]
-struct PerfLink {
+struct SimpleLink {
     program_fd: u32,
-    event_fd: u32,
+    target_fd: u32,
     attach_type: u32,
     flags: u32,
     cookie: u64,
@@ -201,12 +202,43 @@ pub(super) fn multi_link(program: &OwnedFd, on_return: bool, target: &Target<'_>
     bpf(BPF_LINK_CREATE, &link).context("making a uprobe_multi link")
 }
 
+/// Where a program hangs at a cgroup, by number (`enum bpf_attach_type`).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CgroupHook {
+    Ingress = 0,
+    Egress = 1,
+    Connect4 = 10,
+    Connect6 = 11,
+    SockRelease = 34,
+}
+
+/// A link of Linux 5.7 to a cgroup: detached by closing it.
+pub(super) fn cgroup_link(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    hook: CgroupHook,
+) -> io::Result<OwnedFd> {
+    let number = |fd: BorrowedFd<'_>| fd.as_raw_fd().cast_unsigned();
+    let link = SimpleLink {
+        program_fd: number(program),
+        target_fd: number(cgroup),
+        attach_type: hook as u32,
+        ..SimpleLink::default()
+    };
+    bpf(BPF_LINK_CREATE, &link)
+}
+
+/// True when the kernel has detached a link to a cgroup: the cgroup was removed, and its last socket is gone.
+pub(super) fn is_detached(link: &OwnedFd) -> bool {
+    told_of(link, "cgroup_id:") == Some(0)
+}
+
 /// A link of Linux 5.15, over a perf event.
 pub(super) fn perf_link(program: &OwnedFd, on_return: bool, target: &Target<'_>) -> Result<OwnedFd> {
     let event = open_event(on_return, target)?;
-    let link = PerfLink {
+    let link = SimpleLink {
         program_fd: fd_number(program),
-        event_fd: fd_number(&event),
+        target_fd: fd_number(&event),
         attach_type: BPF_PERF_EVENT,
         flags: 0,
         cookie: target.cookie,
@@ -259,9 +291,13 @@ pub fn may_open_events() -> bool {
 
 /// Nanoseconds and runs of a program; both 0 unless the kernel measures programs.
 pub(super) fn cost(program: &OwnedFd) -> Option<(u64, u64)> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd())).ok()?;
-    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-    Some((field("run_time_ns:")?, field("run_cnt:")?))
+    Some((told_of(program, "run_time_ns:")?, told_of(program, "run_cnt:")?))
+}
+
+/// A number that the kernel tells of a descriptor of this process.
+fn told_of(fd: &OwnedFd, name: &str) -> Option<u64> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -275,7 +311,7 @@ mod tests {
         assert_eq!(std::mem::offset_of!(ProgramLoad, expected_attach_type), 68);
         assert_eq!(std::mem::offset_of!(ProgramLoad, func_info), 80);
         assert_eq!(std::mem::offset_of!(MultiLink, pid), 56);
-        assert_eq!(std::mem::offset_of!(PerfLink, cookie), 16);
+        assert_eq!(std::mem::offset_of!(SimpleLink, cookie), 16);
         assert_eq!(std::mem::offset_of!(BtfLoad, log_level), 24);
     }
 }
