@@ -4,6 +4,7 @@
 //! alone. It judges nothing. The questions are synchronous: the kernel answers inside the send call.
 
 mod clients;
+mod interfaces;
 mod namespaces;
 mod netns;
 mod process;
@@ -22,17 +23,22 @@ pub use socket::{Family, Socket, state};
 
 use crate::model::sample::{Cookie, TcpFacts};
 use anyhow::{Context, Result, anyhow, bail};
+use interfaces::Interfaces;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, sockopt};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wire::{Message, Query};
 
 /// The kernel makes dump datagrams of at most 32 KiB when it is offered this much.
 const RECEIVE_BYTES: usize = 64 * 1024;
 /// The answer is queued before the send returns; this only guards against a lost one (receive buffer overrun).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Connections in any state of one, which is none of a listener, a request at it, or what a closed one leaves behind.
+const CONNECTED: u32 =
+    !(1 << state::TIME_WAIT | 1 << state::SYN_RECV | 1 << state::NEW_SYN_RECV | 1 << state::LISTEN);
 
 /// Result of [`Diag::destroy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +57,7 @@ pub struct Diag {
     socket: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+    interfaces: Interfaces,
 }
 
 impl Netns {
@@ -59,7 +66,7 @@ impl Netns {
         let socket = self.netlink()?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIMEOUT))
             .context("cannot set a timeout on the NETLINK_SOCK_DIAG socket")?;
-        Ok(Diag { socket, sequence: 0, buffer: vec![0; RECEIVE_BYTES] })
+        Ok(Diag { socket, sequence: 0, buffer: vec![0; RECEIVE_BYTES], interfaces: Interfaces::default() })
     }
 
     /// Whether SOCK_DESTROY works here, tried on a listening socket made for it. To be asked at start, not at the first
@@ -82,10 +89,19 @@ impl Netns {
 impl Diag {
     /// Every TCP socket of the families, without `struct tcp_info`. TIME_WAIT and half-open ones are left out.
     pub fn dump(&mut self, families: &[Family]) -> Result<Vec<Socket>> {
-        let states = !(1 << state::TIME_WAIT | 1 << state::SYN_RECV | 1 << state::NEW_SYN_RECV);
+        self.list(families, CONNECTED | 1 << state::LISTEN, (0, 0), false)
+    }
+
+    fn list(
+        &mut self,
+        families: &[Family],
+        states: u32,
+        ports: (u16, u16),
+        with_info: bool,
+    ) -> Result<Vec<Socket>> {
         let mut sockets = Vec::new();
         for &family in families {
-            let query = Query::All { family, states, with_info: false };
+            let query = Query::All { family, states, ports, with_info };
             match self.ask(wire::SOCK_DIAG_BY_FAMILY, wire::NLM_F_DUMP, &query, &mut sockets)? {
                 // No IPv6 in this kernel: no such sockets.
                 0 | ENOENT | EAFNOSUPPORT => {}
@@ -102,17 +118,18 @@ impl Diag {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Result<Option<TcpFacts>> {
-        Ok(self.find(cookie, local, remote, true)?.and_then(|socket| socket.facts()))
+        let now = Instant::now();
+        let interface = self.interfaces.of(cookie, now);
+        let mut found = self.find(cookie, local, remote, interface)?;
+        if found.is_none() && self.interfaces.may_search(cookie, now) {
+            found = self.search(cookie, local, remote)?;
+        }
+        Ok(found.and_then(|socket| socket.facts()))
     }
 
-    /// The socket of that tuple and cookie.
-    pub fn socket(
-        &mut self,
-        cookie: Cookie,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) -> Result<Option<Socket>> {
-        self.find(cookie, local, remote, true)
+    /// What the kernel says of the same socket now.
+    pub fn again(&mut self, socket: &Socket) -> Result<Option<Socket>> {
+        self.find(socket.cookie, socket.local, socket.remote, socket.interface)
     }
 
     /// Aborts one connection. A wrong cookie is refused by the kernel and reported as [`Outcome::Reused`].
@@ -120,10 +137,17 @@ impl Diag {
         if cookie == 0 || cookie == wire::NO_COOKIE {
             bail!("refusing to reset {local} -> {remote} without a socket cookie");
         }
-        let query = Query::One { cookie, local, remote, with_info: false };
-        match self.ask(wire::SOCK_DESTROY, wire::NLM_F_ACK, &query, &mut Vec::new())? {
+        let interface = self.interfaces.of(cookie, Instant::now());
+        let mut errno = self.ask_to_destroy(cookie, local, remote, interface)?;
+        if matches!(errno, ENOENT | ESTALE) {
+            let bound = self.search(cookie, local, remote)?.map(|socket| socket.interface);
+            if let Some(bound) = bound.filter(|&bound| bound != interface) {
+                errno = self.ask_to_destroy(cookie, local, remote, bound)?;
+            }
+        }
+        match errno {
             0 => Ok(Outcome::Destroyed),
-            ENOENT | ESTALE => Ok(match self.find(wire::NO_COOKIE, local, remote, false)? {
+            ENOENT | ESTALE => Ok(match self.find(wire::NO_COOKIE, local, remote, 0)? {
                 Some(other) if other.remote.port() == remote.port() && other.cookie != cookie => {
                     Outcome::Reused { found: other.cookie }
                 }
@@ -140,14 +164,36 @@ impl Diag {
         }
     }
 
+    fn ask_to_destroy(
+        &mut self,
+        cookie: Cookie,
+        local: SocketAddr,
+        remote: SocketAddr,
+        interface: u32,
+    ) -> Result<i32> {
+        let query = Query::One { cookie, local, remote, interface, with_info: false };
+        self.ask(wire::SOCK_DESTROY, wire::NLM_F_ACK, &query, &mut Vec::new())
+    }
+
+    /// Looks for a socket among all with its ports, whatever it is bound to, and keeps what that is.
+    fn search(&mut self, cookie: Cookie, local: SocketAddr, remote: SocketAddr) -> Result<Option<Socket>> {
+        let began = Instant::now();
+        let ports = (local.port(), remote.port());
+        let sockets = self.list(&Family::BOTH, CONNECTED, ports, true)?;
+        let found = sockets.into_iter().find(|socket| socket.cookie == cookie);
+        let interface = found.as_ref().map_or(0, |socket| socket.interface);
+        self.interfaces.note(cookie, interface, began, Instant::now());
+        Ok(found)
+    }
+
     fn find(
         &mut self,
         cookie: Cookie,
         local: SocketAddr,
         remote: SocketAddr,
-        with_info: bool,
+        interface: u32,
     ) -> Result<Option<Socket>> {
-        let query = Query::One { cookie, local, remote, with_info };
+        let query = Query::One { cookie, local, remote, interface, with_info: true };
         let mut sockets = Vec::new();
         match self.ask(wire::SOCK_DIAG_BY_FAMILY, 0, &query, &mut sockets)? {
             0 => Ok(sockets.pop()),

@@ -43,6 +43,8 @@ pub struct Socket {
     pub state: u8,
     pub local: SocketAddr,
     pub remote: SocketAddr,
+    /// Number of the device that it is bound to; 0 for most.
+    pub interface: u32,
     pub uid: u32,
     /// Bytes that the process has not read; of a listening socket, connections not accepted.
     pub receive_queue: u32,

@@ -5,7 +5,7 @@ use rustix::net::{AddressFamily, SocketType};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
 /// Making a namespace and SOCK_DESTROY need root; listing does not.
@@ -40,8 +40,30 @@ impl Pair {
         Self { client, server, _listener: listener }
     }
 
+    /// With a client that is bound to a device.
+    fn bound_to(device: &std::ffi::CStr, address: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let (name, length) = (device.as_ptr().cast(), device.count_bytes().try_into().unwrap());
+        // SAFETY: the name has the length that is given.
+        let result = unsafe {
+            libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name, length)
+        };
+        assert_eq!(result, 0, "SO_BINDTODEVICE");
+        rustix::net::connect(&socket, &listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        Self { client: socket.into(), server, _listener: listener }
+    }
+
     fn tuple(&self) -> (SocketAddr, SocketAddr) {
         (self.client.local_addr().unwrap(), self.client.peer_addr().unwrap())
+    }
+
+    /// As the probe sees it: without the device of link-local addresses.
+    fn tuple_on_the_wire(&self) -> (SocketAddr, SocketAddr) {
+        let bare = |address: SocketAddr| SocketAddr::new(address.ip(), address.port());
+        let (local, remote) = self.tuple();
+        (bare(local), bare(remote))
     }
 }
 
@@ -198,6 +220,55 @@ fn a_connection_of_another_namespace_is_found_only_there() {
     let mut there = netns.open().unwrap();
     assert!(there.facts(cookie(&pair.client), local, remote).unwrap().is_some());
     assert_eq!(there.destroy(cookie(&pair.client), local, remote).unwrap(), Outcome::Destroyed);
+}
+
+/// The kernel finds a socket that is bound to a device only with the number of that device.
+#[test]
+fn connections_that_are_bound_to_a_device_are_found_and_reset() {
+    if !root() {
+        return;
+    }
+    let holder = namespace();
+    let script = "ip link add v0 type veth peer name v1 && ip address add fe80::97/64 dev v0 nodad && \
+                  ip link set v0 up && ip link set v1 up && exec cat /sys/class/net/v0/ifindex";
+    let output = Command::new("nsenter")
+        .arg(format!("--net=/proc/{}/ns/net", holder.0.id()))
+        // sysfs shows the devices of the namespace that it was mounted in.
+        .args(["unshare", "--mount", "sh", "-c", &format!("mount -t sysfs none /sys && {script}")])
+        .output()
+        .unwrap();
+    let link_local = format!("[fe80::97%{}]:0", String::from_utf8(output.stdout).unwrap().trim());
+    let netns = Netns::of_pid(holder.0.id()).unwrap();
+    let pairs = || Ok([Pair::on(&link_local), Pair::bound_to(c"lo", "127.0.0.1:0")]);
+    let mut diag = netns.open().unwrap();
+    for mut pair in netns.within(pairs).unwrap() {
+        let (local, remote) = pair.tuple_on_the_wire();
+        let id = cookie(&pair.client);
+        let seeded = diag.dump(&Family::BOTH).unwrap().into_iter().find(|s| s.cookie == id).unwrap();
+        assert!(diag.again(&seeded).unwrap().is_some(), "{seeded:?}");
+        // A search with another cookie must not stand in the way of the right one for long.
+        assert_eq!(diag.facts(id + 1, local, remote).unwrap(), None, "wrong cookie");
+        wait_until(|| diag.facts(id, local, remote).unwrap().is_some());
+        pair.server.write_all(b"not read yet").unwrap();
+        let facts = diag.facts(id, local, remote).unwrap().expect("once found, it is found at once");
+        assert_eq!((facts.state, facts.receive_queue), (state::ESTABLISHED, 12));
+        // One that knows nothing yet.
+        let mut diag = netns.open().unwrap();
+        assert_eq!(diag.destroy(id + 1, local, remote).unwrap(), Outcome::Gone, "wrong cookie");
+        assert_eq!(diag.destroy(id, local, remote).unwrap(), Outcome::Destroyed);
+        let error = pair.client.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+        assert_eq!(diag.destroy(id, local, remote).unwrap(), Outcome::Gone);
+        assert_eq!(diag.facts(id, local, remote).unwrap(), None);
+    }
+}
+
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < end, "not within 10 s");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

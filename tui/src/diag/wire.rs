@@ -32,10 +32,10 @@ pub(super) const NO_COOKIE: u64 = u64::MAX;
 /// Which sockets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Query {
-    /// Every TCP socket of the family in one of the states (bit number is the state).
-    All { family: Family, states: u32, with_info: bool },
-    /// The one socket of that tuple and cookie.
-    One { cookie: u64, local: SocketAddr, remote: SocketAddr, with_info: bool },
+    /// Every TCP socket of the family in one of the states (bit number is the state), with these ports; 0 is any.
+    All { family: Family, states: u32, ports: (u16, u16), with_info: bool },
+    /// The one socket of that tuple and cookie. One that is bound to a device is found with its number only; 0 is none.
+    One { cookie: u64, local: SocketAddr, remote: SocketAddr, interface: u32, with_info: bool },
 }
 
 /// What one netlink message says.
@@ -60,13 +60,15 @@ pub(super) fn request(kind: u16, flags: u16, sequence: u32, query: &Query) -> [u
     let body = &mut out[HEADER_BYTES..];
     body[1] = IPPROTO_TCP;
     match *query {
-        Query::All { family, states, with_info } => {
+        Query::All { family, states, ports: (local, remote), with_info } => {
             body[0] = family_number(family);
             body[2] = if with_info { EXT_INFO } else { 0 };
             put(body, 4, &states.to_ne_bytes());
+            put(body, 8, &local.to_be_bytes());
+            put(body, 10, &remote.to_be_bytes());
             put(body, 48, &NO_COOKIE.to_ne_bytes());
         }
-        Query::One { cookie, local, remote, with_info } => {
+        Query::One { cookie, local, remote, interface, with_info } => {
             let (local, remote) = (same_family(local, remote), same_family(remote, local));
             body[0] = if local.is_ipv6() { AF_INET6 } else { AF_INET };
             body[2] = if with_info { EXT_INFO } else { 0 };
@@ -75,7 +77,8 @@ pub(super) fn request(kind: u16, flags: u16, sequence: u32, query: &Query) -> [u
             put(body, 10, &remote.port().to_be_bytes());
             put_address(body, 12, local.ip());
             put_address(body, 28, remote.ip());
-            put(body, 44, &interface(local, remote).to_ne_bytes());
+            let interface = if interface != 0 { interface } else { scope(local, remote) };
+            put(body, 44, &interface.to_ne_bytes());
             // Two u32, low half first on every architecture.
             put(body, 48, &(cookie as u32).to_ne_bytes());
             put(body, 52, &((cookie >> 32) as u32).to_ne_bytes());
@@ -94,8 +97,8 @@ fn same_family(address: SocketAddr, other: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Link-local sockets are found only with their interface.
-fn interface(local: SocketAddr, remote: SocketAddr) -> u32 {
+/// The interface of a link-local address, where it is told.
+fn scope(local: SocketAddr, remote: SocketAddr) -> u32 {
     [local, remote]
         .into_iter()
         .find_map(|address| match address {
@@ -173,6 +176,7 @@ fn socket(body: &[u8]) -> Option<Socket> {
         state: fixed[1],
         local: address(4, 8)?,
         remote: address(6, 24)?,
+        interface,
         uid: u32_at(fixed, 64)?,
         receive_queue: u32_at(fixed, 56)?,
         send_queue: u32_at(fixed, 60)?,
@@ -243,6 +247,7 @@ mod tests {
             cookie: 0x1122_3344_5566_7788,
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
+            interface: 0,
             with_info: false,
         };
         request(SOCK_DESTROY, NLM_F_ACK, 7, &query)

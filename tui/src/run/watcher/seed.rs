@@ -81,7 +81,7 @@ impl Watcher {
     /// True when no process has the socket any more.
     fn has_ended(&mut self, pid: u32, socket: &Socket) -> bool {
         let diag = self.namespaces.of_pid(pid);
-        match diag.and_then(|diag| diag.socket(socket.cookie, socket.local, socket.remote)) {
+        match diag.and_then(|diag| diag.again(socket)) {
             Ok(now) => now.is_none_or(|now| now.inode == 0),
             Err(_) => !process::exists(pid),
         }

@@ -33,6 +33,7 @@ fn socket(cookie: u64) -> Socket {
         state: 1,
         local: address,
         remote: address,
+        interface: 0,
         uid: 0,
         receive_queue: 0,
         send_queue: 0,
