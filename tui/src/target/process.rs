@@ -1,6 +1,7 @@
 //! What /proc says of a process.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::{Names, read_proc};
 
@@ -33,16 +34,21 @@ pub fn named(names: &Names) -> Vec<u32> {
 
 /// The processes of a cgroup and of the cgroups inside it.
 #[must_use]
-pub fn in_cgroup(directory: &std::path::Path) -> Vec<u32> {
+pub fn in_cgroup(directory: &Path) -> Vec<u32> {
     let mut pids = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
         if let Ok(text) = fs::read_to_string(directory.join("cgroup.procs")) {
             pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
         }
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        directories
-            .extend(entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()));
+        directories.extend(directories_in(&directory));
     }
     pids
+}
+
+/// The cgroups right inside one.
+pub(super) fn directories_in(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    entries.flatten().filter(is_directory).map(|entry| entry.path()).collect()
 }

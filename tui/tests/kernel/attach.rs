@@ -1,14 +1,14 @@
 //! Attached to a process that runs already, with connections that are open: in sync soon, nobody is called stalled, and
 //! from then on what happens is counted exactly.
 
-use crate::support::cgroup::Cgroup;
+use crate::support::cgroup::{self, Cgroup};
 use crate::support::compare::{counted, frames_of, number};
 use crate::support::link::Link;
 use crate::support::netns::Cable;
 use crate::support::oracle::{self, Exchange};
 use crate::support::programs::{Named, Program, role};
 use crate::support::watch::Watch;
-use crate::support::{now_ns, servers, take_turns};
+use crate::support::{now_ns, servers, take_turns, tools};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -210,6 +210,45 @@ fn by_name_in_cgroups_inside_one_another() {
             assert_eq!(number(connection, direction), number(before[&address], direction), "{connection}");
         }
     }
+}
+
+/// As in a container: h2watch is in a cgroup namespace of its own, whose hierarchy is mounted where it is looked for, and the
+/// host's is mounted elsewhere.
+#[test]
+fn from_a_cgroup_namespace_to_a_client_outside() {
+    let _turn = take_turns();
+    let (pod, cgroup) = (Cgroup::new("pod"), Cgroup::new("outside"));
+    let container = pod.inner("container");
+    let link = Link::to(servers::start());
+    let named = Named::new();
+    let client = start_named(&named, &link, &cgroup);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = format!(
+        "mount --bind {mount} {host} && umount {mount} && mount -t cgroup2 none {mount} && exec \"$0\" \"$@\"",
+        mount = cgroup::mount().display(),
+        host = folder.path().display()
+    );
+    let inside = |words: &[&str]| {
+        let mut command = Command::new(tools::program("unshare"));
+        command.args(["--cgroup", "--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_h2watch")]);
+        command.args(["--output", "json", "--interval", "100ms"]).args(words);
+        container.start_inside(&mut command);
+        Watch::spawn(command)
+    };
+    let below = format!("/{}", cgroup.path().file_name().expect("a name").to_string_lossy());
+    let pid = client.pid().to_string();
+    for selector in [["--pid", pid.as_str()], ["--comm", &named.name], ["--cgroup", &below]] {
+        let watch = inside(&selector);
+        watch.wait_until_ready();
+        wait_until_in_sync(&watch);
+        let ended = watch.stop();
+        for connection in ended.connections().values() {
+            assert_eq!(connection["cgroup"], below.as_str(), "{selector:?}: {connection}");
+        }
+        assert_eq!(ended.summary()["degradations"], Value::Array(Vec::new()), "{selector:?}");
+    }
+    let ended = inside(&["--", "sed", "-n", "s/^0::/CGROUP /p", "/proc/self/cgroup"]).end(SOON);
+    assert!(ended.status.success() && ended.errors.contains("CGROUP /h2watch-"), "{}", ended.errors);
 }
 
 /// Two processes in one cgroup, one of them selected: the other one's connections are not watched.
