@@ -2,6 +2,7 @@
 
 use crate::support::cgroup::{self, Cgroup};
 use crate::support::compare::{number, sum_below};
+use crate::support::leftovers::{Held, assert_no_orphans};
 use crate::support::programs::{self, Program, installed, role};
 use crate::support::servers;
 use crate::support::tools;
@@ -13,7 +14,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(20);
 const COULD_NOT_TELL: i32 = 2;
 
-/// Asserts a refusal: exit status 2, one of these words in the sentence, no panic.
+/// Asserts a refusal: exit status 2, these words in the sentence, no panic, nothing left in the kernel.
 fn assert_refused(output: &Output, words: &[&str]) {
     let errors = String::from_utf8_lossy(&output.stderr);
     println!("{errors}");
@@ -23,6 +24,7 @@ fn assert_refused(output: &Output, words: &[&str]) {
         assert!(errors.contains(word), "`{word}` is not in: {errors}");
     }
     assert!(errors.lines().count() <= 6, "a sentence, not a dump: {errors}");
+    assert_no_orphans();
 }
 
 fn run(options: &[&str]) -> Output {
@@ -61,12 +63,12 @@ fn a_pid_that_exits_while_it_is_watched_ends_the_watch() {
     let cgroup = Cgroup::new("exits");
     let client = Program::start_with(&["sleep".to_owned(), "60".to_owned()], |c| cgroup.start_inside(c));
     let watch = Watch::start(&["--pid", &client.pid().to_string()]);
-    let attached = cgroup.attached_programs();
+    let held = Held::by(watch.pid());
     drop(client);
     let ended = watch.end(SOON);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
     ended.summary();
-    cgroup::wait_until_freed(&attached);
+    held.wait_until_freed();
 }
 
 #[test]
@@ -78,13 +80,16 @@ fn without_root() {
 
 #[test]
 fn without_cgroup_v2() {
-    let mount = cgroup::mount();
-    let script = format!("umount {} && exec \"$0\" --output json -- true", mount.display());
-    let output = Command::new(tools::program("unshare"))
-        .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_h2watch")])
-        .output()
-        .expect("unshare starts");
-    assert_refused(&output, &["cgroup"]);
+    let script = format!("umount {} && exec \"$0\" \"$@\"", cgroup::mount().display());
+    let own = std::process::id().to_string();
+    for options in [["--", "true"], ["--pid", &own]] {
+        let output = Command::new(tools::program("unshare"))
+            .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_h2watch"), "--output", "json"])
+            .args(options)
+            .output()
+            .expect("unshare starts");
+        assert_refused(&output, &["no cgroup v2 hierarchy is mounted", "mount -t cgroup2"]);
+    }
 }
 
 /// The ABI version is four bytes of a section of their own; whatever it says, another number is refused.

@@ -1,5 +1,6 @@
 //! The BPF maps that a process holds, read byte by byte through the bpf system call: all that the kernel keeps for it.
 
+use super::leftovers::held;
 use super::tools;
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,14 +46,8 @@ pub(crate) fn dump_maps_of(pid: u32) -> Vec<Dump> {
 }
 
 fn map_ids(pid: u32) -> BTreeSet<u32> {
-    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process runs").flatten();
-    let infos: Vec<String> = infos.filter_map(|info| fs::read_to_string(info.path()).ok()).collect();
-    let field = |name: &str| -> BTreeSet<u32> {
-        let lines = infos.iter().flat_map(|info| info.lines());
-        lines.filter_map(|line| line.strip_prefix(name)?.trim().parse().ok()).collect()
-    };
-    let mut ids = field("map_id:");
-    for program in field("prog_id:") {
+    let mut ids = held(&pid.to_string(), "map_id:");
+    for program in held(&pid.to_string(), "prog_id:") {
         let shown = tools::run("bpftool", &["-j", "prog", "show", "id", &program.to_string()]);
         let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
         let used = shown["map_ids"].as_array().into_iter().flatten();

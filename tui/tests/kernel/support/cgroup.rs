@@ -1,6 +1,6 @@
 //! A cgroup v2 folder of a test's own, removed with everything in it.
 
-use super::{tools, wait_until};
+use super::tools;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -69,22 +69,6 @@ pub(crate) fn attached_programs(folder: &Path) -> Vec<u64> {
     }
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
     shown.as_array().into_iter().flatten().filter_map(|program| program["id"].as_u64()).collect()
-}
-
-/// True when the kernel still has a BPF program with this number.
-pub(crate) fn program_exists(id: u64) -> bool {
-    let output = Command::new(tools::program("bpftool"))
-        .args(["prog", "show", "id", &id.to_string()])
-        .output()
-        .expect("bpftool starts");
-    output.status.success()
-}
-
-/// Waits until none of the programs exists any more: the kernel frees them after a grace period.
-pub(crate) fn wait_until_freed(programs: &[u64]) {
-    wait_until(Duration::from_secs(10), &format!("programs {programs:?} leave the kernel"), || {
-        programs.iter().all(|&id| !program_exists(id)).then_some(())
-    });
 }
 
 impl Drop for Cgroup {

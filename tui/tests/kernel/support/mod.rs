@@ -6,6 +6,7 @@ pub(crate) mod compare;
 pub(crate) mod exporter;
 pub(crate) mod far;
 pub(crate) mod frames;
+pub(crate) mod leftovers;
 pub(crate) mod link;
 pub(crate) mod netns;
 pub(crate) mod oracle;
