@@ -7,12 +7,16 @@ use crate::model::snapshot::{Change, Connection, Snapshot};
 use crate::verdict::Cause;
 use std::time::Duration;
 
-/// The first line: from here on nothing is missed. What limits the run follows, a line each.
+/// The first line: from here on nothing is missed.
 #[must_use]
 pub fn ready(snapshot: &Snapshot, watching: &str) -> String {
-    let mut lines = vec![line(snapshot, "ready", &format!("watching {}", plain(watching)))];
-    lines.extend(snapshot.degradations.iter().map(|reason| line(snapshot, "limit", &plain(reason))));
-    lines.join("\n")
+    line(snapshot, "ready", &format!("watching {}", plain(watching)))
+}
+
+/// Something that limits the run.
+#[must_use]
+pub fn limit(snapshot: &Snapshot, degradation: &str) -> String {
+    line(snapshot, "limit", &plain(degradation))
 }
 
 /// The line of one change; `snapshot` is the one that the change led to.

@@ -1,5 +1,6 @@
 //! Outputs made of lines: JSON or plain text, to standard output or a file.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
@@ -29,6 +30,8 @@ pub struct Lines {
     service: bool,
     /// Somebody else tells people what happens.
     told: bool,
+    /// What limits the run, as far as it was written.
+    limits: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -68,14 +71,15 @@ impl Lines {
                 File::create(path).with_context(|| format!("making the output file {}", path.display()))?,
             ),
         };
-        Ok(Self { form, to: BufWriter::new(to), service: false, told: false })
+        Ok(Self { form, to: BufWriter::new(to), service: false, told: false, limits: BTreeSet::new() })
     }
 
     /// The log of a service on standard output: a line for each stall, recovery and decision, and no end when whoever read it
     /// goes away (a closed terminal, a pipe).
     #[must_use]
     pub fn log() -> Self {
-        Self { form: Form::Table, to: BufWriter::new(To::Stdout(io::stdout())), service: true, told: false }
+        let to = BufWriter::new(To::Stdout(io::stdout()));
+        Self { form: Form::Table, to, service: true, told: false, limits: BTreeSet::new() }
     }
 
     /// People get the story's sentences instead of a line for each change: both say the same. Programs get what they always
@@ -93,7 +97,22 @@ impl Lines {
             Form::Json => json::ready(snapshot, watching),
             Form::Table => table::ready(snapshot, watching),
         };
-        self.put(&line)
+        self.put(&line)?;
+        self.limits(snapshot)
+    }
+
+    /// What has come to limit the run, for people; programs find all of it in every line that has the whole state.
+    fn limits(&mut self, snapshot: &Snapshot) -> Result<()> {
+        if self.form == Form::Json {
+            return Ok(());
+        }
+        self.limits.retain(|limit| snapshot.degradations.contains(limit));
+        for limit in &snapshot.degradations {
+            if self.limits.insert(limit.clone()) {
+                self.put(&table::limit(snapshot, limit))?;
+            }
+        }
+        Ok(())
     }
 
     /// What changed; the whole state too, when `whole`.
@@ -101,6 +120,7 @@ impl Lines {
     /// # Errors
     /// As for `ready`.
     pub fn tick(&mut self, snapshot: &Snapshot, changes: &[Change], whole: bool) -> Result<()> {
+        self.limits(snapshot)?;
         let changes = if self.told { &[] } else { changes };
         for change in changes {
             if self.service && !is_incident(change) {
@@ -205,6 +225,25 @@ fn is_incident(change: &Change) -> bool {
 mod tests {
     use super::*;
     use crate::model::sample::Losses;
+
+    #[test]
+    fn what_comes_to_limit_the_run_is_written_once_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let mut lines = Lines::open(Form::Table, Some(&path)).unwrap();
+        let with = |degradations: &[&str]| Snapshot {
+            degradations: degradations.iter().map(|&words| words.to_owned()).collect(),
+            ..Snapshot::default()
+        };
+        lines.ready(&with(&["first"]), "all").unwrap();
+        for degradations in [&["first"][..], &["first", "second"], &["first"], &["second"]] {
+            lines.tick(&with(degradations), &[], false).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        let limits: Vec<_> = written.lines().filter_map(|line| line.split_once("limit")).collect();
+        let words: Vec<_> = limits.iter().map(|(_, words)| words.trim()).collect();
+        assert_eq!(words, ["first", "second", "second"]);
+    }
 
     #[test]
     fn people_get_the_story_and_programs_every_change() {

@@ -29,6 +29,7 @@ fn every_event_is_one_line() {
         Change::Lost(Losses { ring_full: 3_004, connections_full: 1, ..Losses::default() }),
     ];
     let mut text = table::ready(&snapshot, "pid 4213 (orders-api)");
+    text += &format!("\n{}", table::limit(&snapshot, &snapshot.degradations[0]));
     for change in &changes {
         let line = table::change(&snapshot, change);
         assert!(!line.contains(char::is_control), "{line:?}");

@@ -41,6 +41,8 @@ fn a_cgroup_that_refuses_is_said_and_tried_again_beside_the_others() {
     let page = get(exporter.address(), "/").expect("the exporter answers");
     let path = refusing.path().to_str().expect("an ASCII path");
     assert!(page.contains(path), "{path} is not on the page: {page}");
+    let log = exporter.log();
+    assert!(log.lines().any(|line| line.contains("limit") && line.contains(path)), "{log}");
     assert_eq!(refusing.attached_programs(), [connect4], "half of it stayed attached");
     let _in_last = named.sleep(|c| last.start_inside(c));
     wait_until_attached(&last);

@@ -36,8 +36,11 @@ impl Held {
 
     /// Number of links to uprobes.
     pub(crate) fn uprobes(pid: u32) -> usize {
+        // Over perf events before Linux 6.10.
+        let kinds = ["uprobe_multi", "perf"];
         let is_uprobe = |info: &&String| {
-            info.lines().any(|line| line.starts_with("link_type:") && line.contains("uprobe_multi"))
+            let kind = info.lines().find_map(|line| line.strip_prefix("link_type:"));
+            kind.is_some_and(|kind| kinds.contains(&kind.trim()))
         };
         descriptors(&pid.to_string()).iter().filter(is_uprobe).count()
     }
