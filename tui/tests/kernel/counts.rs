@@ -1,12 +1,15 @@
 //! Exact counts on real clients over h2c: streams opened, RST_STREAMs and frames by type are those of an independent parser
 //! over the bytes that a link recorded, or those that the client says itself. No loss, no desync.
 
-use crate::support::compare::{Sums, assert_exact, assert_no_loss, frames_of, number};
+use crate::support::compare::{
+    Sums, approximate, assert_exact, assert_no_loss, counted, frames_of, in_flight, number,
+};
 use crate::support::link::Link;
 use crate::support::oracle::Frames;
 use crate::support::programs::{installed, role};
 use crate::support::watch::{self, Ended, Watch};
 use crate::support::{servers, take_turns, tools};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -182,6 +185,42 @@ fn goaway_from_the_server_is_counted() {
     let connections = ended.connections();
     let received = frames_of(connections.values().next().expect("one connection"), "frames_received");
     assert!(received.contains_key("goaway"), "{received:?}");
+}
+
+/// Exact while they are not zero: few streams, many, and more than the window of the newest 1,024 has room for. Of each
+/// connection some have response HEADERS and no end, and some nothing at all.
+#[test]
+fn streams_that_stay_open_are_counted_while_they_are_open() {
+    let _turn = take_turns();
+    let link = Link::to(servers::start());
+    let plans = [(7, 5), (600, 400), (515, 515)];
+    let plan = |(begun, hanging): (usize, usize)| {
+        let paths = [vec!["/headers"; begun], vec!["/hang"; hanging]].concat();
+        format!("{}={}", link.address, paths.join(","))
+    };
+    let arguments: Vec<String> = std::iter::once("60".to_owned()).chain(plans.map(plan)).collect();
+    let options = ["--interval", "250ms", "--stall-after", "60s"];
+    let watch = Watch::run(&options, &role("quiet", &arguments));
+    let all_begun = |line: &Value| {
+        let Some(list) = line["connections"].as_array() else { return false };
+        let of = |of: &dyn Fn(&Value) -> u64| list.iter().map(of).sum::<u64>();
+        of(&|c| number(c, "streams_opened")) == 2042
+            && of(&|c| number(&c["frames_received"], "headers")) == 1122
+    };
+    watch.wait_for(LONG, "snapshot with every stream", all_begun);
+    let snapshot = watch.fresh_snapshot();
+    let mut counts = Vec::new();
+    for (client, exchange) in counted(&link) {
+        let list = snapshot["connections"].as_array().expect("a list");
+        let connection = list.iter().find(|c| c["local"] == client.as_str()).expect("it is listed");
+        let (open, without_answer) = in_flight(connection);
+        assert_eq!((open, without_answer), (exchange.in_flight, exchange.without_answer), "{connection}");
+        assert!(!approximate(connection), "{connection}");
+        counts.push((open - without_answer, without_answer));
+    }
+    counts.sort_unstable();
+    assert_eq!(counts, [(7, 5), (515, 515), (600, 400)]);
+    watch.stop();
 }
 
 /// The frame walker of kernels without `bpf_loop` (before Linux 5.17), on this one.

@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::oracle::{self, Exchange, Frames};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Sums over all connections of a test.
@@ -52,13 +52,42 @@ fn assert_same(client: &str, connection: &Value, exchange: &Exchange) {
     );
     assert_eq!(number(connection, "streams_opened"), exchange.sent.streams, "streams opened on {client}");
     assert_eq!(connection["joined_late"], false, "{client} was seen from its beginning");
-    let resets = exchange.sent.frames.get("rst_stream").copied().unwrap_or(0);
-    assert_eq!(number(connection, "streams_reset_sent"), resets, "RST_STREAM sent on {client}");
+    for (way, counted) in [("sent", &exchange.sent), ("received", &exchange.received)] {
+        assert_eq!(values(connection, way), counted.values, "values {way} on {client}: {connection}");
+    }
+    assert_eq!(
+        in_flight(connection),
+        (exchange.in_flight, exchange.without_answer),
+        "{client}: {connection}"
+    );
     assert_eq!(
         (exchange.sent.rest, exchange.received.rest),
         (0, 0),
         "{client}: the recording ends within a frame"
     );
+}
+
+/// What h2watch read from fixed fields of the frames of one direction, in the oracle's names.
+fn values(connection: &Value, way: &str) -> Value {
+    let (flow, ping) = (&connection["flow_control"], &connection["ping"]);
+    let goaway = match &connection[format!("goaway_{way}")] {
+        Value::Null => Value::Null,
+        goaway => json!({ "last_stream": goaway["last_stream"], "code": goaway["code"] }),
+    };
+    json!({
+        "data_bytes": flow[format!("data_bytes_{way}")],
+        "window_granted_bytes": flow[format!("window_granted_{way}_bytes")],
+        "pings": ping[way],
+        "ping_acks": ping[format!("acks_{way}")],
+        "resets": connection[format!("streams_reset_{way}")],
+        "goaway": goaway,
+        "settings": flow[if way == "sent" { "own_settings" } else { "peer_settings" }],
+    })
+}
+
+/// Streams in flight, and those of them without answer.
+pub(crate) fn in_flight(connection: &Value) -> (u64, u64) {
+    (number(connection, "streams_in_flight"), number(connection, "streams_without_answer"))
 }
 
 /// What the oracle counts per client address.

@@ -2,6 +2,7 @@
 
 use super::link::Recording;
 use super::tools;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -16,6 +17,8 @@ pub(crate) struct Counted {
     pub(crate) streams: u64,
     /// Bytes behind the last whole frame; 0 where the recording ends with one.
     pub(crate) rest: u64,
+    /// What it says in fixed fields of its frames, as `values` in oracle.py names it.
+    pub(crate) values: Value,
 }
 
 /// A connection, counted.
@@ -23,6 +26,9 @@ pub(crate) struct Counted {
 pub(crate) struct Exchange {
     pub(crate) sent: Counted,
     pub(crate) received: Counted,
+    /// Streams that are open at the end of the recording, and those of them without response HEADERS.
+    pub(crate) in_flight: u64,
+    pub(crate) without_answer: u64,
 }
 
 /// Counts every recording; the result is in the same order.
