@@ -38,7 +38,7 @@ enum How {
     Kernels(&'static str),
 }
 
-const SUITES: [Suite; 7] = [
+const SUITES: [Suite; 8] = [
     Suite {
         name: "faults",
         what: "every cause, produced for real and told apart",
@@ -48,6 +48,11 @@ const SUITES: [Suite; 7] = [
         name: "quiet",
         what: "idle, long poll, quiet stream: no flag in a long time",
         how: How::Ignored(&["quiet::"]),
+    },
+    Suite {
+        name: "loss",
+        what: "one stream at a time over a lossy path: exact, or marked",
+        how: How::Ignored(&["loss::"]),
     },
     Suite {
         name: "tls",

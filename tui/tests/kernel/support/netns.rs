@@ -46,6 +46,14 @@ impl Cable {
         Self { client, server }
     }
 
+    /// From now on, on connections that are not open yet, each segment travels by itself, as on every real network. A veth pair hands
+    /// over what was written at once in one piece, which begins and ends with a frame: its loss cuts no frame in two.
+    pub(crate) fn one_segment_at_a_time(&self) {
+        for end in [&self.client, &self.server] {
+            run("ip", &["-n", &end.name, "link", "set", "dev", "eth0", "gso_max_segs", "1"]);
+        }
+    }
+
     /// Loses `percent` of what reaches either end. What the client's end hands out has passed the client's hooks by then, and
     /// what it does not get never reaches them: as on a lossy path. Not where a segment leaves: there the sender is told, and
     /// sends it again before anything else.
