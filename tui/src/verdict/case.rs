@@ -1,5 +1,6 @@
 //! What a rule may look at: one connection at one moment, with what is normal for it. Nothing is judged here.
 
+use super::words::count;
 use super::{Cause, Policy};
 use crate::model::sample::{Library, Nanos, Reading, TcpFacts, View};
 use crate::model::silence::Silence;
@@ -59,6 +60,14 @@ impl Case<'_> {
     #[must_use]
     pub fn records(&self) -> bool {
         self.reading.view == View::Records
+    }
+
+    /// "37 streams", or "about 37 streams" where frames that end a stream may have been missed.
+    #[must_use]
+    pub fn in_flight(&self) -> String {
+        let streams = &self.reading.streams;
+        let about = if streams.approximate { "about " } else { "" };
+        format!("{about}{}", count(streams.in_flight, "stream"))
     }
 
     /// What is counted.

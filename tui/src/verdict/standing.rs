@@ -193,7 +193,7 @@ fn calm_with(case: &Case<'_>, findings: &[Finding]) -> Verdict {
 }
 
 fn healthy(case: &Case<'_>) -> String {
-    let n = count(case.reading.streams.in_flight, "stream");
+    let n = case.in_flight();
     match case.ago(case.reading.last_heard_ns) {
         Some(ago) => format!("{n} in flight, {} came {} ago", case.nothing(), span(ago)),
         None => format!("{n} in flight"),

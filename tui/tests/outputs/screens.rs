@@ -186,6 +186,12 @@ fn reset() {
     let allow = |ui: &mut UiState| ui.reset_allowed = true;
     check("reset_confirm", &stalled(), "r", allow);
     check("reset_of_a_healthy_one", &healthy(), "r", allow);
+    // Where frames were missed, how many fail is not exact.
+    let mut of_a_lossy_one = ui(SMALL);
+    allow(&mut of_a_lossy_one);
+    press(&mut of_a_lossy_one, "jjjjjr", &lossy());
+    let question = screen(&lossy(), &of_a_lossy_one, SMALL).to_string();
+    assert!(question.contains("about 7 streams in flight fail at once"), "{question}");
     check("reset_off", &stalled(), "r", |_| {});
     check("reset_outcome", &stalled(), "", |ui| {
         let text = "reset orders-api[4213] → 10.0.3.17:8443: new connection after 3ms, first frame after 5ms";

@@ -83,7 +83,10 @@ fn question(connection: &Connection, snapshot: &Snapshot, ui: &UiState, width: u
     }
     let lost = match reading.view {
         View::Records => "all its streams fail at once; how many is not known".to_owned(),
-        _ => format!("{} in flight fail at once", counted(reading.streams.in_flight, "stream")),
+        _ => {
+            let about = if reading.streams.approximate { "about " } else { "" };
+            format!("{about}{} in flight fail at once", counted(reading.streams.in_flight, "stream"))
+        }
     };
     lines.extend(fact(
         theme,

@@ -175,7 +175,7 @@ impl Case<'_> {
                 "no stream waits for the peer".to_owned()
             }
             None if self.records() => "requests seen as TLS records".to_owned(),
-            None => format!("{} in flight", count(self.reading.streams.in_flight, "stream")),
+            None => format!("{} in flight", self.in_flight()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Finding, Rule, Threshold, blocked_after_ns};
 use crate::model::sample::{Nanos, View};
 use crate::model::window::{self, Window};
-use crate::verdict::words::{count, span};
+use crate::verdict::words::span;
 use crate::verdict::{Case, Cause, Severity};
 
 /// A page: sizes that people choose are multiples of it, the initial window of RFC 9113 (65,535) is not.
@@ -78,7 +78,7 @@ fn evidence(case: &Case<'_>) -> String {
         Window::Streams { initial_bytes } => format!(
             "the stream window of {initial_bytes} bytes is used up: {} bytes of DATA in {} and no WINDOW_UPDATE for them",
             r.sent.data_bytes,
-            count(r.streams.in_flight, "stream")
+            case.in_flight()
         ),
     };
     let last = match case.ago(r.received.last_window_update_ns) {

@@ -1,6 +1,6 @@
 //! Healthy clients: ten simulated minutes each with default settings, no stall told.
 
-use super::stage::{Scene, ns};
+use super::stage::{Scene, ns, starve};
 use crate::model::sample::{Settings, TcpFacts};
 use crate::model::staged::{Staged, quiet_tcp};
 use crate::verdict::{StallAfter, State};
@@ -53,6 +53,24 @@ fn events_and_quiet_streams_that_had_their_headers() {
         });
         scene.calm();
         assert_eq!(scene.last().verdict.state, State::Healthy);
+    }
+}
+
+/// Every sentence with a number of streams in flight says so when frames that end a stream may have been missed.
+#[test]
+fn a_number_that_may_be_off_is_told_as_such() {
+    let mut healthy = Scene::fixed();
+    healthy.c.open(20).begin(20);
+    let mut starved = Scene::auto();
+    starve(&mut starved, 20_000);
+    for scene in [&mut healthy, &mut starved] {
+        scene.look();
+        let exact = scene.evidence().to_owned();
+        assert!(exact.contains(" in flight") && !exact.contains("about"), "{exact}");
+        scene.c.reading.streams.approximate = true;
+        scene.look();
+        let about = format!("about {}", exact.split(" in flight").next().unwrap());
+        assert!(scene.evidence().starts_with(&about), "{}", scene.evidence());
     }
 }
 
