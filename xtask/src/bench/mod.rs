@@ -36,8 +36,8 @@ pub(crate) struct Options {
     /// Rounds; each measures every mode once (9; 7 with --tls)
     #[arg(long)]
     rounds: Option<usize>,
-    /// Requests per measurement at 16 streams; a quarter of it at 1
-    #[arg(long, default_value_t = 400_000)]
+    /// Requests per measurement at 16 streams (about five seconds); a quarter of it at 1
+    #[arg(long, default_value_t = 2_000_000)]
     requests: u32,
     /// Print the figures, leave docs/overhead.md as it is
     #[arg(long)]
@@ -77,7 +77,7 @@ fn measure(cgroup: &cgroup::Cgroup, load: &Load, rounds: usize) -> Result<Series
     once(Mode::Unwatched, cgroup, load)?;
     let mut series = Series::new(load);
     for round in 1..=rounds {
-        for mode in Mode::ALL {
+        for mode in in_turn(Mode::ALL, round) {
             let measured = once(mode, cgroup, load)?;
             say::line(&format!("bench: m={} round {round} {}: {measured}", load.streams, mode.name()));
             series.add(mode, measured);
@@ -85,6 +85,17 @@ fn measure(cgroup: &cgroup::Cgroup, load: &Load, rounds: usize) -> Result<Series
     }
     series.segments = Some(runstats::nanoseconds_per_run(cgroup, load)?);
     Ok(series)
+}
+
+/// Nobody always comes first, or always behind the same one: what a run leaves behind (a warm cache, a processor that was slowed
+/// down) falls on all alike. Rounds are counted from 1.
+fn in_turn<T, const N: usize>(mut all: [T; N], round: usize) -> [T; N] {
+    let turn = round.saturating_sub(1);
+    all.rotate_left(turn % N);
+    if (turn / N) % 2 == 1 {
+        all.reverse();
+    }
+    all
 }
 
 fn once(mode: Mode, cgroup: &cgroup::Cgroup, load: &Load) -> Result<Measured> {
@@ -96,4 +107,21 @@ fn once(mode: Mode, cgroup: &cgroup::Cgroup, load: &Load) -> Result<Measured> {
     let cpu_seconds = (cpu::busy()? - before).as_secs_f64();
     watcher.end()?;
     Ok(Measured { requests_per_second, cpu_seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_turn;
+
+    #[test]
+    fn each_is_first_as_often_as_any_other_and_behind_each_of_the_others() {
+        let rounds: Vec<[char; 3]> = (1..=9).map(|round| in_turn(['a', 'b', 'c'], round)).collect();
+        for one in ['a', 'b', 'c'] {
+            assert_eq!(rounds.iter().filter(|round| round[0] == one).count(), 3, "{one}: {rounds:?}");
+            for other in ['a', 'b', 'c'].into_iter().filter(|other| *other != one) {
+                let follows = |round: &[char; 3]| round.windows(2).any(|pair| pair == [other, one]);
+                assert!(rounds.iter().any(follows), "{one} behind {other}: {rounds:?}");
+            }
+        }
+    }
 }

@@ -79,7 +79,7 @@ pub(super) fn text(series: &[Series], rounds: usize) -> String {
         "## h2c\n\n\
          `cargo xtask bench --rounds {rounds}`: h2load (4 connections, 1 KiB answers, {}) against nghttpd over h2c on loopback; h2load in a cgroup of its own, which \
          is what h2watch watches. `tcpdump` is `tcpdump -i lo -w /dev/null tcp port ...`. Medians of {rounds} rounds; in each \
-         round every mode runs once, one after the other, behind a fifth of the load that is not counted: what a watcher does once \
+         round every mode runs once, in an order that changes from round to round, behind a fifth of the load that is not counted: what a watcher does once \
          (h2watch finds and probes the TLS library of h2load) is not the price of traffic. CPU is the time that the whole machine worked during a measurement \
          (`/proc/stat`: user, nice, system, irq, softirq), so it includes what happens in softirq and in h2watch itself.\n\n\
          | streams at once | watched by | requests/s | ratio | CPU s | ratio |\n|---|---|---|---|---|---|\n{rows}\n\

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::cgroup::Cgroup;
 use super::report::Measured;
-use super::{Options, cpu, section, watcher};
+use super::{Options, cpu, in_turn, section, watcher};
 use crate::guest::Watch;
 use crate::setup::{self, Part};
 use crate::{checkout, command, say};
@@ -57,7 +57,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         // Not counted: fills caches.
         once(Depth::Unwatched, client, &cgroup, &server)?;
         for round in 1..=rounds {
-            for depth in Depth::ALL {
+            for depth in in_turn(Depth::ALL, round) {
                 let measured = once(depth, client, &cgroup, &server)?;
                 say::line(&format!("bench: {} round {round} {}: {measured}", client.name(), depth.name()));
                 figures.clients.push((client, depth, measured));

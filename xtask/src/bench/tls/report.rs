@@ -30,7 +30,7 @@ pub(super) fn text(figures: &Figures, rounds: usize) -> String {
         "## TLS\n\n\
          `cargo xtask bench --tls --rounds {rounds}`: clients with 4 connections of 16 streams each against a Go server, 1 KiB \
          answers, TLS 1.3 on loopback, each client in a cgroup of its own that h2watch watches at each depth of `--tls`. \
-         Medians of {rounds} rounds; in each round every depth runs once, one after the other. CPU is the time that the whole \
+         Medians of {rounds} rounds; in each round every depth runs once, in an order that changes from round to round. CPU is the time that the whole \
          machine worked (server and h2watch included).\n\n\
          | client | depth | requests/s | ratio | CPU s | ratio |\n|---|---|---:|---:|---:|---:|\n"
     );
