@@ -1,5 +1,6 @@
 //! What has to hold on every kernel: h2watch loads, attaches, sees a real exchange, flags it when it is cut, and sees it
-//! recover. Limits are generous: an emulated guest is about ten times slower than a real machine.
+//! recover. `--all` is checked here and nowhere else: it watches a whole machine, and this one is ours. Limits are generous: an
+//! emulated guest is about ten times slower than a real machine.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::lines::{Watch, signal};
+use super::{machine, metrics};
 use crate::say;
 
 const H2WATCH: &str = "/h2watch";
@@ -20,11 +22,16 @@ pub(super) struct Check {
     pub(super) run: fn() -> Result<String>,
 }
 
-pub(super) const ALL: [Check; 3] = [
+pub(super) const ALL: [Check; 5] = [
     Check { name: "doctor", run: doctor },
     Check { name: "demo", run: demo },
     Check { name: "pid in the root cgroup", run: pid_in_root_cgroup },
+    Check { name: "all", run: all },
+    Check { name: "export all", run: export_all },
 ];
+
+/// The first kernel with `bpf_loop`.
+const BPF_LOOP_SINCE: (u32, u32) = (5, 17);
 
 /// What this kernel cannot do is said there; only "could not tell" is a failure.
 fn doctor() -> Result<String> {
@@ -55,34 +62,96 @@ fn demo() -> Result<String> {
 
 /// A connection that is older than h2watch, of a process that no cgroup was made for.
 fn pid_in_root_cgroup() -> Result<String> {
-    let mut server = Process::start(&["guest", "server"])?;
-    let port = server.first_line()?;
-    let client = Process::start(&["guest", "client", &format!("127.0.0.1:{port}")])?;
-    let cgroup =
-        fs::read_to_string(format!("/proc/{}/cgroup", client.id())).context("reading the client's cgroup")?;
-    ensure!(cgroup.trim() == "0::/", "the client is not in the root cgroup but in {}", cgroup.trim());
+    let pair = Pair::start()?;
+    let pid = pair.client.id().to_string();
+    pair.is_flagged(&["--pid", &pid])
+}
 
-    let pid = client.id().to_string();
-    let arguments = ["--pid", &pid, "--output", "json", "--stall-after", "1s"];
-    let mut watch = Watch::start(Command::new(H2WATCH).args(arguments), true)?;
-    watch.wait_for("ready", LIMIT, |_| true)?;
-    let seen = watch.wait_for("snapshot", LIMIT, |line| connections(line).any(is_in_use))?;
-    let n_seen = connections(&seen).count();
-    ensure!(n_seen == 1, "the client has one connection, h2watch shows {n_seen}");
+fn all() -> Result<String> {
+    Pair::start()?.is_flagged(&["--all"])
+}
 
-    signal(server.id(), libc::SIGSTOP)?;
-    let stall = watch.wait_for("stall", LIMIT, |_| true)?;
-    signal(server.id(), libc::SIGCONT)?;
-    watch.wait_for("recover", LIMIT, |_| true)?;
-    signal(watch.id(), libc::SIGTERM)?;
-    watch.wait_for("summary", LIMIT, |_| true)?;
-    watch.end(false, LIMIT)?;
+/// What Prometheus would be told of it.
+fn export_all() -> Result<String> {
+    let pair = Pair::start()?;
+    let mut command = Command::new(H2WATCH);
+    let mut exporter = Process::of(command.args(["export", "--all", "--stall-after", "1s"]))?;
+    metrics::wait_for(LIMIT, "h2watch_streams_opened_total", |opened| opened > 0.0)?;
+    metrics::wait_for(LIMIT, "h2watch_connections", |connections| connections == 1.0)?;
+    signal(pair.server.id(), libc::SIGSTOP)?;
+    metrics::wait_for(LIMIT, "h2watch_stalled_connections", |stalled| stalled == 1.0)?;
+    signal(pair.server.id(), libc::SIGCONT)?;
+    metrics::wait_for(LIMIT, "h2watch_stalled_connections", |stalled| stalled == 0.0)?;
+    let damage =
+        metrics::wait_for(LIMIT, "h2watch_streams_opened_while_stalled_total", |damage| damage > 0.0)?;
+    metrics::wait_for(LIMIT, "h2watch_degradations", |limits| !lacks_bpf_loop() || limits > 0.0)?;
+    signal(exporter.id(), libc::SIGTERM)?;
+    let status = exporter.0.wait().context("waiting for the exporter")?;
+    ensure!(status.success(), "the exporter ended with {status}");
+    Ok(format!("{damage} streams opened while stalled"))
+}
+
+/// A server and a client of it, both in the root cgroup.
+struct Pair {
+    client: Process,
+    server: Process,
+}
+
+impl Pair {
+    fn start() -> Result<Self> {
+        let mut server = Process::start(&["guest", "server"])?;
+        let port = server.first_line()?;
+        let client = Process::start(&["guest", "client", &format!("127.0.0.1:{port}")])?;
+        let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", client.id()))
+            .context("reading the client's cgroup")?;
+        ensure!(cgroup.trim() == "0::/", "the client is not in the root cgroup but in {}", cgroup.trim());
+        Ok(Self { client, server })
+    }
+
+    /// Watched, cut, flagged, mended, recovered. The sentence of the stall.
+    fn is_flagged(&self, selector: &[&str]) -> Result<String> {
+        let arguments = [selector, &["--output", "json", "--stall-after", "1s"]].concat();
+        let mut watch = Watch::start(Command::new(H2WATCH).args(arguments), true)?;
+        let ready = watch.wait_for("ready", LIMIT, |_| true)?;
+        limits_are_said(&ready)?;
+        let seen = watch.wait_for("snapshot", LIMIT, |line| connections(line).any(is_in_use))?;
+        let n_seen = connections(&seen).count();
+        ensure!(n_seen == 1, "the client has one connection, h2watch shows {n_seen}");
+
+        signal(self.server.id(), libc::SIGSTOP)?;
+        let stall = watch.wait_for("stall", LIMIT, |_| true)?;
+        signal(self.server.id(), libc::SIGCONT)?;
+        watch.wait_for("recover", LIMIT, |_| true)?;
+        signal(watch.id(), libc::SIGTERM)?;
+        watch.wait_for("summary", LIMIT, |_| true)?;
+        watch.end(false, LIMIT)?;
+        ensure!(
+            stall["connection"]["pid"] == self.client.id(),
+            "the stall names another process: {}",
+            stall["connection"]
+        );
+        evidence(&stall)
+    }
+}
+
+/// A kernel without `bpf_loop` walks fewer frames of a segment, and h2watch says so; with it nothing of the kind is said.
+fn limits_are_said(ready: &Value) -> Result<()> {
+    let limits = ready["degradations"].as_array().context("a list of degradations")?;
+    let said = limits.iter().any(|limit| limit.as_str().is_some_and(|limit| limit.contains("bpf_loop")));
     ensure!(
-        stall["connection"]["pid"] == client.id(),
-        "the stall names another process: {}",
-        stall["connection"]
+        said == lacks_bpf_loop(),
+        "Linux {}: what is said of bpf_loop is wrong: {}",
+        machine::kernel_version(),
+        ready["degradations"]
     );
-    evidence(&stall)
+    Ok(())
+}
+
+fn lacks_bpf_loop() -> bool {
+    let version = machine::kernel_version();
+    let mut numbers = version.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (major, minor) < BPF_LOOP_SINCE
 }
 
 fn connections(snapshot: &Value) -> impl Iterator<Item = &Value> {
@@ -107,13 +176,16 @@ fn evidence(stall: &Value) -> Result<String> {
     }
 }
 
-/// Another role of this program, ended with the check.
+/// A role of this program or another one, ended with the check.
 struct Process(Child);
 
 impl Process {
     fn start(arguments: &[&str]) -> Result<Self> {
-        let mut command = Command::new("/proc/self/exe");
-        Ok(Self(command.args(arguments).stdout(Stdio::piped()).spawn().context("cannot start a role")?))
+        Self::of(Command::new("/proc/self/exe").args(arguments).stdout(Stdio::piped()))
+    }
+
+    fn of(command: &mut Command) -> Result<Self> {
+        command.spawn().map(Self).with_context(|| format!("cannot start {}", crate::command::shown(command)))
     }
 
     fn id(&self) -> u32 {

@@ -5,6 +5,7 @@ mod checks;
 mod h2c;
 mod lines;
 mod machine;
+mod metrics;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
