@@ -8,6 +8,7 @@
 
 mod browser;
 mod client;
+mod dashboard;
 mod deploy;
 mod docs;
 mod families;
