@@ -84,17 +84,30 @@ fn manifest(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The exporter's tests that need other people's programs and take seconds: the linter and the browser.
+/// The exporter's tests that need other people's programs and take seconds: the linter and the browser, by the paths of their modules.
+const TESTS: [&str; 2] = ["promtool::", "browser::"];
+
 fn exporter() -> Result<()> {
-    command::run(
-        command::cargo().args(["test", "--quiet", "--package", "h2watch", "--test", "export", "--"]).args([
-            "--ignored",
-            "promtool::",
-            "browser::",
-        ]),
-    )?;
-    say::line("promtool check metrics, and the page in Chromium: good");
+    let tests = |options: &[&str]| {
+        let mut cargo = command::cargo();
+        cargo.args(["test", "--quiet", "--package", "h2watch", "--test", "export", "--", "--ignored"]);
+        cargo.args(options).args(TESTS);
+        cargo
+    };
+    // A filter that matches nothing is no error for libtest.
+    let unmatched = unmatched(&command::output(&mut tests(&["--list"]))?);
+    if !unmatched.is_empty() {
+        bail!("no ignored test of the exporter is in {}", unmatched.join(", "));
+    }
+    command::run(&mut tests(&[]))?;
+    say::line("promtool check metrics, the queries of the dashboard, and the page in Chromium: good");
     Ok(())
+}
+
+/// The modules of which libtest lists no test.
+fn unmatched(listed: &str) -> Vec<&'static str> {
+    let names: Vec<&str> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    TESTS.into_iter().filter(|module| !names.iter().any(|name| name.starts_with(module))).collect()
 }
 
 fn needed(program: &str, package: &str) -> Result<PathBuf> {
@@ -105,6 +118,13 @@ fn needed(program: &str, package: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_without_tests_is_noticed() {
+        assert!(unmatched("promtool::lint: test\nbrowser::fits: test\n").is_empty());
+        assert_eq!(unmatched("promtool::lint: test\n\n1 test, 0 benchmarks\n"), ["browser::"]);
+        assert_eq!(unmatched("page::of_browser::x: test\n"), TESTS);
+    }
 
     #[test]
     fn the_exposure_is_read_from_the_last_line() {

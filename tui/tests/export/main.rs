@@ -14,6 +14,7 @@ mod docs;
 mod families;
 mod hostile;
 mod limits;
+mod manifest;
 mod page;
 mod promtool;
 mod scrape;

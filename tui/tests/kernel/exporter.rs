@@ -4,6 +4,7 @@
 mod crowd;
 mod hostile;
 mod rights;
+mod unit;
 
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::Exporter;

@@ -1,11 +1,13 @@
 //! What the exporter keeps of its rights once it is attached, read from /proc for every thread; and that it is enough.
 
 use super::steady;
+use super::unit::unit_capabilities;
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::Exporter;
 use crate::support::programs::{self, Program, installed};
 use crate::support::{take_turns, tools, wait_until};
 use crate::tls::peer::Peer;
+use caps::Capability;
 use rustix::process::Signal;
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use std::time::Duration;
 const CAP_DAC_READ_SEARCH: u64 = 1 << 2;
 const CAP_NET_ADMIN: u64 = 1 << 12;
 const CAP_SYS_PTRACE: u64 = 1 << 19;
-const CAP_SYS_ADMIN: u64 = 1 << 21;
+pub(super) const CAP_SYS_ADMIN: u64 = 1 << 21;
 const CAP_PERFMON: u64 = 1 << 38;
 const CAP_BPF: u64 = 1 << 39;
 
@@ -31,7 +33,7 @@ fn attach_by_perf_events() -> u64 {
 }
 
 /// As this kernel has it.
-fn attach_processes() -> u64 {
+pub(super) fn attach_processes() -> u64 {
     if h2watch::probe::are_multi_links() { ATTACH_PROCESSES } else { attach_by_perf_events() }
 }
 
@@ -80,12 +82,8 @@ fn it_survives_sighup_and_ends_by_sigterm() {
 
 /// As `deploy/systemd/h2watch.service` runs it.
 fn start_as_unit(cgroup: &Cgroup, uprobes: &str) -> Exporter {
-    let unit = std::fs::read_to_string(tools::workspace().join("deploy/systemd/h2watch.service")).unwrap();
-    let names = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
-    let short = |name: &str| format!("+{}", name.strip_prefix("CAP_").unwrap().to_lowercase());
-    let capabilities = names.split(' ').map(short).collect::<Vec<_>>().join(",");
     let options = ["--cgroup", cgroup.path().to_str().unwrap(), "--tls", "frames"];
-    Exporter::start_as_user(&capabilities, &options, |command| choose(command, uprobes))
+    Exporter::start_as_user(&unit_capabilities(), &options, |command| choose(command, uprobes))
 }
 
 /// `perf`: perf events, also where the kernel has something better.
@@ -96,6 +94,8 @@ fn choose(exporter: &mut Command, uprobes: &str) {
 #[test]
 fn an_ordinary_user_with_the_capabilities_of_the_unit_is_enough() {
     let cgroup = Cgroup::new("user");
+    let bit = |name: &String| format!("CAP_{}", name.to_uppercase()).parse::<Capability>().unwrap().bitmask();
+    let unit = unit_capabilities().iter().map(bit).fold(0, |mask, bit| mask | bit);
     let (_server, address) = programs::server();
     // Open before the exporter, so that it has to look at a process of root.
     let _before = steady(&cgroup, &address.to_string());
@@ -112,6 +112,8 @@ fn an_ordinary_user_with_the_capabilities_of_the_unit_is_enough() {
         assert_eq!(degradations, f64::from(u8::from(records_only)), "{}", exporter.log());
         assert_eq!(exporter.log().contains("seen as records only"), records_only, "{}", exporter.log());
         assert_rights(&exporter, if records_only { FIND_SOCKETS } else { wanted });
+        // What it cannot have, it did without from the beginning.
+        assert!(exporter.threads().iter().all(|t| t.bounding & !unit == 0), "{:x?}", exporter.threads());
         assert_eq!(exporter.stop().code(), Some(0));
     }
 }
@@ -155,7 +157,7 @@ fn sees_new_clients(exporter: &Exporter, cgroup: &Cgroup, origin: &str, rights: 
 }
 
 /// A request each 100 ms until it is killed.
-fn pool(cgroup: &Cgroup, words: Vec<String>) -> Program {
+pub(super) fn pool(cgroup: &Cgroup, words: Vec<String>) -> Program {
     let words = [words, ["100", "1000", "/bytes/10", "0"].map(str::to_owned).to_vec()].concat();
     let mut client = Program::start_with(&words, |command| cgroup.start_inside(command));
     client.hear("WAITING");

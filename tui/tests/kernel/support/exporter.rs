@@ -32,16 +32,13 @@ impl Exporter {
         Self::spawn(command, options)
     }
 
-    /// Likewise, as an ordinary user with capabilities: `+bpf,+perfmon`.
+    /// Likewise, as an ordinary user with these capabilities (`bpf`, `perfmon`) and no way to get others.
     pub(crate) fn start_as_user(
-        capabilities: &str,
+        capabilities: &[String],
         options: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> Self {
-        let mut command = Command::new(tools::program("setpriv"));
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-        command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
-        command.arg(env!("CARGO_BIN_EXE_h2watch"));
+        let mut command = as_user(capabilities);
         prepare(&mut command);
         Self::spawn(command, options)
     }
@@ -154,6 +151,18 @@ impl Exporter {
         self.signal(rustix::process::Signal::TERM);
         wait_until(Duration::from_secs(10), "the exporter ends", || self.child.try_wait().expect("a child"))
     }
+}
+
+/// h2watch without arguments yet, as systemd would start it with `AmbientCapabilities`, `CapabilityBoundingSet` and `NoNewPrivileges`.
+pub(crate) fn as_user(capabilities: &[String]) -> Command {
+    let added: Vec<String> = capabilities.iter().map(|name| format!("+{name}")).collect();
+    let added = added.join(",");
+    let mut command = Command::new(tools::program("setpriv"));
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--no-new-privs"]);
+    command.args(["--bounding-set", &format!("-all,{added}")]);
+    command.args(["--inh-caps", &added, "--ambient-caps", &added]);
+    command.arg(env!("CARGO_BIN_EXE_h2watch"));
+    command
 }
 
 impl Drop for Exporter {
