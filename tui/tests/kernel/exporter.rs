@@ -1,17 +1,20 @@
-//! The real exporter: a series for a real incident, whom it watches, the rights that it keeps (`rights`), and how it bears a crowd
-//! of connections (`crowd`) and of clients (`hostile`).
+//! The real exporter: a series for a real incident, whom it watches (also `containers`), the rights that it keeps (`rights`) and
+//! needs (`unit`), and how it bears a crowd of connections (`crowd`) and of clients (`hostile`).
 
+mod containers;
 mod crowd;
 mod hostile;
 mod rights;
 mod unit;
 
 use crate::support::cgroup::Cgroup;
-use crate::support::exporter::Exporter;
+use crate::support::exporter::{Exporter, get};
 use crate::support::programs::{self, Program, role};
 use crate::support::wait_until;
 use crate::support::watch::signal_process;
 use rustix::process::Signal;
+use serde_json::Value;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
@@ -29,7 +32,7 @@ fn a_stopped_server_is_a_stalled_connection_of_cause_silent_peer() {
     let options = ["--cgroup", path, "--stall-after", "300ms", "--interval", "100ms"];
     let exporter = Exporter::start(&options);
     let (server, address) = programs::server();
-    let _client = steady(&cgroup, &address.to_string());
+    let client = steady(&cgroup, &address.to_string());
 
     exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
     exporter.wait_for("h2watch_processes", &[], |processes| processes >= 1.0);
@@ -38,6 +41,7 @@ fn a_stopped_server_is_a_stalled_connection_of_cause_silent_peer() {
     signal_process(server.pid(), Signal::STOP);
     exporter.wait_for("h2watch_stalled_connections", &cause, |stalled| stalled == 1.0);
     exporter.wait_for("h2watch_streams_opened_while_stalled_total", &[], |damage| damage > 0.0);
+    the_stall_is_in_the_json(&exporter, client.pid(), address);
     signal_process(server.pid(), Signal::CONT);
     exporter.wait_for("h2watch_stalled_connections", &[], |stalled| stalled == 0.0);
 
@@ -52,6 +56,28 @@ fn a_stopped_server_is_a_stalled_connection_of_cause_silent_peer() {
     });
     let log = exporter.log();
     assert!(log.contains("STALL") && !log.contains(" open "), "{log}");
+}
+
+/// `/connections` has what no label may have, and the page the same id.
+fn the_stall_is_in_the_json(exporter: &Exporter, pid: u32, server: SocketAddr) {
+    // A copy serves everyone for a second: it may be of before.
+    let json = wait_until(Duration::from_secs(10), "the stall in /connections", || {
+        let text = get(exporter.address(), "/connections").expect("an answer");
+        let json: Value = serde_json::from_str(&text).expect("JSON");
+        (json["connections"][0]["verdict"] == "stalled").then_some(json)
+    });
+    assert_eq!((&json["schema"], &json["type"]), (&Value::from(1), &Value::from("snapshot")), "{json}");
+    let connections = json["connections"].as_array().expect("a list");
+    assert_eq!(connections.len(), 1, "{json}");
+    let stall = &connections[0];
+    assert_eq!(stall["cause"], "silent_peer", "{json}");
+    assert_eq!(stall["pid"], pid, "{json}");
+    assert_eq!(stall["remote"], server.to_string(), "{json}");
+    assert!(stall["damage"].as_u64().is_some_and(|damage| damage > 0), "{json}");
+    let id = stall["id"].as_str().expect("a string");
+    assert!(id.parse::<u64>().is_ok_and(|cookie| cookie > 0), "{json}");
+    let page = get(exporter.address(), "/").expect("an answer");
+    assert!(page.contains(&format!("<dt>id<dd>{id}<")), "{page}");
 }
 
 /// A program under a name of its own, which the kernel takes from the file that is executed.

@@ -8,6 +8,7 @@ use crate::support::programs::{self, Program, installed};
 use crate::support::{take_turns, tools, wait_until};
 use crate::tls::peer::Peer;
 use caps::Capability;
+use h2watch::export::MAX_PROGRAMS;
 use rustix::process::Signal;
 use std::process::Command;
 use std::time::Duration;
@@ -148,6 +149,8 @@ fn sees_new_clients(exporter: &Exporter, cgroup: &Cgroup, origin: &str, rights: 
     exporter.wait_for("h2watch_connections", &seen, |open| open == 2.0);
     exporter.wait_for("h2watch_streams_opened_total", &[], |opened| opened > 10.0);
     assert_rights(exporter, rights);
+    let programs = exporter.metrics().values("h2watch_bpf_runs_total", &[]).len();
+    assert!(programs <= MAX_PROGRAMS, "{programs}, with probes in two libraries");
     // Killed, they free no TLS object; none stays in the kernel's map all the same.
     assert!(exporter.map_entries("TLS_OBJECTS") >= clients.len());
     drop(clients);
