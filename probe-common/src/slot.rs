@@ -28,6 +28,11 @@ pub const ORIGIN_CONNECT: u32 = 0;
 /// `origin`: it was open before h2watch was.
 pub const ORIGIN_SEEDED: u32 = 1;
 
+/// `sent_plain_used` and `received_plain_used`: frames of that direction come from the process's plaintext.
+pub const PLAIN_FRAMES: u32 = 1;
+/// `sent_plain_used`: the process's plaintext is known, and it is not HTTP/2.
+pub const PLAIN_OTHER: u32 = 2;
+
 /// `AF_INET` and `AF_INET6` of Linux.
 pub const FAMILY_INET: u32 = 2;
 pub const FAMILY_INET6: u32 = 10;
@@ -132,7 +137,7 @@ pub struct Connection {
     /// TLS: payload lengths of the first application data records, 0 behind the last.
     pub sent_first_records: [u16; FIRST_RECORDS],
     pub received_first_records: [u16; FIRST_RECORDS],
-    /// 1 when frames of that direction come from the process's plaintext.
+    /// What is known of the process's plaintext of that direction (`PLAIN_*`); 0 while nothing is.
     pub sent_plain_used: u32,
     pub received_plain_used: u32,
     pub sent: Direction,

@@ -27,6 +27,9 @@ const MAX_MISSES: u32 = 16;
 /// A majority of so many votes needs no more.
 pub const CERTAIN: u32 = 16;
 
+/// CONNECT and OPTIONS; what a CONNECT asks for begins with a host, and is for no server of HTTP.
+const LONGEST_METHOD: usize = 7;
+
 /// `Object::state`: nothing was recognised yet.
 pub const UNDECIDED: u32 = 0;
 /// The client side of HTTP/2.
@@ -92,7 +95,8 @@ pub struct Object {
     pub votes: u32,
     pub misses: u32,
     pub library: u32,
-    pub pad: u32,
+    /// 1 while what was written speaks against HTTP/2.
+    pub refuted: u32,
     pub sent: Lane,
     pub received: Lane,
     pub sent_waiting: Waiting,
@@ -178,6 +182,7 @@ impl Object {
         let open = Bounds { highest_stream: 0, max_frame_size: MAX_PLAINTEXT, longest: MAX_PLAINTEXT };
         if length >= HEADER_LEN && plausible(&header, &open) && end <= length {
             self.state = HTTP2;
+            self.refuted = 0;
             self.sent.state = FRAMES;
             self.received.state = SCANNING;
             return true;
@@ -186,7 +191,18 @@ impl Object {
         if self.misses > MAX_MISSES {
             self.state = OTHER;
         }
+        // Not final: a body of HTTP/2 that is joined in its middle may look like it.
+        if self.state == OTHER || is_http1_request(head) {
+            self.refuted = 1;
+        }
         false
+    }
+
+    /// Whether what was written speaks against HTTP/2.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_refuted(&self) -> bool {
+        self.refuted != 0 && self.state != HTTP2
     }
 
     /// The same for a read. The server's SETTINGS may be read before the client's preface is written.
@@ -221,7 +237,18 @@ impl Object {
         }
         self.sent = Lane::default();
         self.misses = 0;
+        self.refuted = 0;
     }
+}
+
+/// `GET /`, `OPTIONS *`: a method in capitals, and what is asked for (RFC 9112, section 3).
+#[inline(always)]
+fn is_http1_request(head: &[u8; 16]) -> bool {
+    let mut i = 0;
+    while i < LONGEST_METHOD && head[i].is_ascii_uppercase() {
+        i += 1;
+    }
+    i >= 3 && head[i] == b' ' && matches!(head[i + 1], b'/' | b'*' | b'h')
 }
 
 #[inline(always)]
@@ -293,8 +320,25 @@ mod tests {
         for _ in 0..20 {
             assert!(!http1.begin_write(&head(b"GET / HTTP/1.1\r\n"), 100));
         }
-        assert_eq!(http1.state, OTHER);
+        assert_eq!((http1.state, http1.is_refuted()), (OTHER, true));
         assert!(!http1.begin_read(&head(b"HTTP/1.1 200 OK\r\n"), 100));
+    }
+
+    #[test]
+    fn one_request_of_http1_speaks_against_http2_until_a_frame_is_written() {
+        for request in
+            [&b"GET / HTTP/1.1\r\n"[..], b"OPTIONS * HTTP/1", b"DELETE /a HTTP/1", b"PUT http://h/a b"]
+        {
+            let mut object = Object::default();
+            assert!(!object.begin_write(&head(request), 75) && object.is_refuted());
+            assert!(object.begin_write(&head(&[0, 0, 4, 3, 0, 0, 0, 0, 5]), 13) && !object.is_refuted());
+        }
+        for other in
+            [&b"AB /"[..], b"GET\t/", b"hello, world", b"ABCDEFGHIJKLMNOP", b"{\"GET /\": 1}", &[0; 16]]
+        {
+            let mut object = Object::default();
+            assert!(!object.begin_write(&head(other), 75) && !object.is_refuted());
+        }
     }
 
     #[test]

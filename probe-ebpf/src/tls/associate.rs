@@ -3,8 +3,8 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_current_task;
-use probe_common::slot::{MATCHED_RECORDS, Slot};
-use probe_common::tls::{OTHER, ObjectKey};
+use probe_common::slot::{MATCHED_RECORDS, PLAIN_FRAMES, PLAIN_OTHER, Slot};
+use probe_common::tls::ObjectKey;
 use probe_common::walk::SENT;
 
 use super::{early, plain};
@@ -41,17 +41,17 @@ pub extern "C" fn match_record(index: u32, payload: u32) -> u32 {
     let Some(slot) = SLOTS.get_ptr_mut(index) else { return 0 };
     // SAFETY: the slot that egress walks, and an object that the current task writes to.
     let (writing, connection) = unsafe { (&mut *object, &mut (*slot).connection) };
-    if writing.state == OTHER {
-        return 0;
-    }
     if writing.vote(key.name(), connection, index) {
         connection.tls_library = writing.library;
         // What the client wrote before its socket was known.
         if writing.sent_waiting.count != 0 {
-            connection.sent_plain_used = 1;
+            connection.sent_plain_used = PLAIN_FRAMES;
         }
         plain::account_waiting::<SENT>(writing, index);
         early::account(object, index);
+    }
+    if writing.cookie == connection.cookie && writing.is_refuted() {
+        connection.sent_plain_used = PLAIN_OTHER;
     }
     1
 }

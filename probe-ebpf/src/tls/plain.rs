@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_user};
 use probe_common::http2::Bounds;
 use probe_common::lane::{FRAMES, Source, Step};
 use probe_common::loss::{CONTENDED_SEGMENT, FRAME_BUDGET, UNASSOCIATED, UNREADABLE_MEMORY};
-use probe_common::slot::Slot;
+use probe_common::slot::{PLAIN_FRAMES, PLAIN_OTHER, Slot};
 use probe_common::tls::{Object, ObjectKey, Unit, WAITING};
 use probe_common::walk::{RECEIVED, SENT};
 
@@ -196,6 +196,10 @@ pub fn walk<const DIRECTION: u32>(key: &ObjectKey, object: *mut Object, buffer: 
         }
     };
     if !begun {
+        if DIRECTION == SENT {
+            // SAFETY: the object of the current call.
+            refute(unsafe { &mut *object });
+        }
         return;
     }
     if DIRECTION == SENT {
@@ -216,6 +220,18 @@ pub fn walk<const DIRECTION: u32>(key: &ObjectKey, object: *mut Object, buffer: 
         if let Some((index, _)) = bound_slot(unsafe { &mut *object }) {
             early::account(object, index);
         }
+    }
+}
+
+/// Tells the connection when what its client writes is not HTTP/2.
+#[inline(always)]
+fn refute(object: &mut Object) {
+    if !object.is_refuted() {
+        return;
+    }
+    if let Some((_, slot)) = bound_slot(object) {
+        // SAFETY: the slot that the object is bound to; the field is written by what is sent.
+        unsafe { (*slot).connection.sent_plain_used = PLAIN_OTHER };
     }
 }
 
@@ -244,7 +260,7 @@ fn walk_call<const DIRECTION: u32>(key: &ObjectKey, object: *mut Object, buffer:
     // SAFETY: the slot that the object is bound to; each direction writes its own field.
     let connection = unsafe { &mut (*slot).connection };
     if DIRECTION == SENT {
-        connection.sent_plain_used = 1;
+        connection.sent_plain_used = PLAIN_FRAMES;
         signal(index, connection.cookie, slot, walk.signals);
     } else {
         early::heard(object, slot);

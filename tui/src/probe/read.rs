@@ -7,7 +7,8 @@ use probe_common::http2::Kind;
 use probe_common::lane::{SCANNING, TRYING};
 use probe_common::order::Lanes;
 use probe_common::slot::{
-    Connection, FAMILY_INET, ORIGIN_SEEDED, Slot, TRANSPORT_FOREIGN, TRANSPORT_H2C, TRANSPORT_TLS,
+    Connection, FAMILY_INET, ORIGIN_SEEDED, PLAIN_FRAMES, Slot, TRANSPORT_FOREIGN, TRANSPORT_H2C,
+    TRANSPORT_TLS,
 };
 use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL};
 
@@ -30,7 +31,7 @@ pub(super) fn reading(slot: &Slot) -> Option<Reading> {
         return None;
     }
     let tls = c.transport == TRANSPORT_TLS;
-    let view = match (tls, c.sent_plain_used != 0, c.received_plain_used != 0) {
+    let view = match (tls, c.sent_plain_used == PLAIN_FRAMES, c.received_plain_used == PLAIN_FRAMES) {
         (false, ..) | (true, true, true) => View::Frames,
         (true, true, false) => View::Streams,
         (true, false, _) => View::Records,

@@ -102,6 +102,15 @@ impl Mapped<Slot> {
         cookie
     }
 
+    /// What is known of the plaintext that its client writes (`PLAIN_*`).
+    pub(super) fn read_plain_used(&self, index: SlotId) -> u32 {
+        let field = |slot: NonNull<Slot>| {
+            // SAFETY: a read of one field of the element.
+            unsafe { (&raw const (*slot.as_ptr()).connection.sent_plain_used).read_volatile() }
+        };
+        self.at(index).map_or(0, field)
+    }
+
     /// Makes a slot what the kernel expects of a free one: all zero.
     pub(super) fn zero(&self, index: SlotId) {
         // SAFETY: valid for writes; zero is a value of Slot. No program uses the slot any more.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::HashMap;
+use probe_common::slot::{PLAIN_FRAMES, PLAIN_OTHER};
 use probe_common::tls::{LIBRARY_BORINGSSL, LIBRARY_GNUTLS, LIBRARY_GO, LIBRARY_OPENSSL, Object, ObjectKey};
 
 use super::attach::Probe;
@@ -138,6 +139,16 @@ impl Probe {
         }
         forget::<Object>(self.bpf.map_mut("TLS_OBJECTS"), pids)?;
         forget::<u64>(self.bpf.map_mut("TLS_DESCRIPTORS"), pids)
+    }
+
+    /// Whether what the client wrote to its TLS library is HTTP/2; `None` while that is not known.
+    #[must_use]
+    pub fn is_plaintext_http2(&self, slot: super::SlotId) -> Option<bool> {
+        match self.slots.read_plain_used(slot) {
+            PLAIN_FRAMES => Some(true),
+            PLAIN_OTHER => Some(false),
+            _ => None,
+        }
     }
 
     /// Payload lengths of the first application data records of a connection, sent and received.

@@ -11,7 +11,7 @@ use super::planning::{Planned, Planning};
 use crate::model::sample::{Cookie, Process, Reading, TlsFacts, Transport, View};
 use crate::probe::{HelloPiece, Probe, SlotId, Uprobes};
 use crate::target::process;
-use crate::tls::h2::{Answer, Facts, decide};
+use crate::tls::h2::{Answer, FIRST_RECORDS, Facts, decide};
 use crate::tls::hello::{Parse, Prefix, client_hello, server_hello};
 use crate::tls::libraries::start_time_ticks;
 use crate::tls::{Coverage, Depth};
@@ -42,9 +42,13 @@ struct Covered {
 struct Handshake {
     sent: Prefix,
     received: Prefix,
-    /// What was found out, and whether it is final.
+    /// What was found out.
     facts: TlsFacts,
-    decided: bool,
+    /// It is taken for HTTP/2, for good.
+    told: bool,
+    /// Nothing that is still to come can change the answer, except plaintext.
+    settled: bool,
+    plaintext_http2: Option<bool>,
     /// Whose it is, while it cannot be told to be HTTP/2 and nothing that is still to come will tell it.
     untold_of: Option<u32>,
 }
@@ -179,20 +183,28 @@ impl Coverages {
             return;
         }
         let handshake = self.handshakes.entry(reading.id).or_default();
-        if !handshake.decided {
-            handshake.learn(probe, slot, reading);
-            let untold = reading.seeded && !handshake.decided && handshake.facts.alpn_offered.is_empty();
-            handshake.untold_of = untold.then_some(reading.owner.pid);
+        let plaintext_http2 = probe.is_plaintext_http2(slot);
+        if handshake.may_learn(plaintext_http2) {
+            let pid = reading.owner.pid;
+            let probed = self.covered.get(&pid).is_none_or(|known| known.coverage.view != View::Records);
+            let (sent, received) = probe.first_records(slot);
+            let answer =
+                handshake.learn(Facts { plaintext_http2, probed, sent, received, ..Facts::default() });
+            handshake.untold_of = (reading.seeded && matches!(answer, Answer::Unknown(_))).then_some(pid);
         }
         reading.tls = Some(handshake.facts.clone());
     }
 }
 
 impl Handshake {
-    fn learn(&mut self, probe: &Probe, slot: SlotId, reading: &Reading) {
-        let (sent, received) = probe.first_records(slot);
-        let enough = sent.len() >= crate::tls::h2::FIRST_RECORDS;
-        let mut facts = Facts { sent, received, ..Facts::default() };
+    /// Whether the answer may be another one than before.
+    fn may_learn(&self, plaintext_http2: Option<bool>) -> bool {
+        !self.told && (!self.settled || plaintext_http2 != self.plaintext_http2)
+    }
+
+    /// `facts` are all but the handshake's.
+    fn learn(&mut self, mut facts: Facts) -> Answer {
+        self.plaintext_http2 = facts.plaintext_http2;
         if let Parse::Found(hello) = client_hello(self.sent.bytes()) {
             self.facts.server_name = hello.server_name;
             self.facts.alpn_offered.clone_from(&hello.alpn_offered);
@@ -202,14 +214,47 @@ impl Handshake {
             self.facts.alpn_chosen.clone_from(&hello.alpn_chosen);
             (facts.tls13, facts.alpn_chosen) = (Some(hello.tls13), hello.alpn_chosen);
         }
-        if reading.view != View::Records {
-            facts.plaintext_http2 = Some(true);
+        let answer = decide(&facts);
+        match &answer {
+            Answer::Http2(evidence) => {
+                self.facts.http2_evidence.clone_from(evidence);
+                self.told = true;
+            }
+            Answer::NotHttp2(_) => self.settled = true,
+            Answer::Unknown(_) => {
+                self.settled = facts.sent.len() >= FIRST_RECORDS && facts.received.len() >= FIRST_RECORDS;
+            }
         }
-        match decide(&facts) {
-            Answer::Http2(evidence) => (self.facts.http2_evidence, self.decided) = (evidence, true),
-            // A connection that turns out to be bound to plaintext later is HTTP/2 all the same.
-            Answer::NotHttp2(_) => {}
-            Answer::Unknown(_) => self.decided = enough && facts.plaintext_http2.is_some(),
-        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plaintext(plaintext_http2: Option<bool>) -> Facts {
+        Facts { plaintext_http2, ..Facts::default() }
+    }
+
+    #[test]
+    fn what_is_not_http2_is_not_looked_at_again_until_its_plaintext_says_so() {
+        let mut handshake = Handshake::default();
+        assert!(matches!(handshake.learn(plaintext(None)), Answer::Unknown(_)));
+        assert!(handshake.may_learn(None), "the first records are still to come");
+        assert!(matches!(handshake.learn(plaintext(Some(false))), Answer::NotHttp2(_)));
+        assert!(!handshake.may_learn(Some(false)) && handshake.may_learn(Some(true)));
+        handshake.learn(plaintext(Some(true)));
+        assert!(!handshake.facts.http2_evidence.is_empty() && !handshake.may_learn(Some(false)));
+    }
+
+    #[test]
+    fn when_all_first_records_are_there_nothing_more_comes() {
+        let mut handshake = Handshake::default();
+        let mut facts = Facts { sent: vec![100; FIRST_RECORDS], ..Facts::default() };
+        assert!(matches!(handshake.learn(facts.clone()), Answer::Unknown(_)) && handshake.may_learn(None));
+        facts.received = vec![100; FIRST_RECORDS];
+        assert!(matches!(handshake.learn(facts), Answer::Unknown(_)));
+        assert!(!handshake.may_learn(None) && handshake.may_learn(Some(true)));
     }
 }

@@ -10,7 +10,7 @@ import (
 
 // What is answered is in the path: /bytes/N is N bytes; /headers is an answer without its body, which never comes; /hang is
 // none at all; /port is a line with the client's port; /echo is what was sent, with its header X-Mark; /stream is the same, piece
-// by piece while it comes.
+// by piece while it comes; /chunks is as long in each record as the first frames of a server of HTTP/2, where it is HTTP/1.1.
 func answer(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/stream" {
 		stream(w, r)
@@ -37,11 +37,21 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		_, port, err := net.SplitHostPort(r.RemoteAddr)
 		check(err)
 		io.WriteString(w, port+"\n")
+	case r.URL.Path == "/chunks":
+		chunks(w)
 	case r.URL.Path == "/echo":
 		w.Header().Set("X-Mark", r.Header.Get("X-Mark"))
 		w.Write(body)
 	default:
 		http.NotFound(w, r)
+	}
+}
+
+// A chunk has its length and two line ends: 15 bytes as SETTINGS with one entry, then 9 as acknowledgements.
+func chunks(w http.ResponseWriter) {
+	for _, piece := range []string{"head", "0123456789", "abcd", "abcd", "abcd"} {
+		io.WriteString(w, piece)
+		check(http.NewResponseController(w).Flush())
 	}
 }
 

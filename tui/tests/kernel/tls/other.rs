@@ -10,7 +10,11 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(60);
 
 fn assert_not_listed(peer: &Peer, words: &[String]) {
-    for depth in ["frames", "records"] {
+    assert_not_listed_at(&["frames", "records"], peer, words);
+}
+
+fn assert_not_listed_at(depths: &[&str], peer: &Peer, words: &[String]) {
+    for depth in depths {
         let ended = Watch::run(&["--tls", depth], words).end(LONG);
         assert!(ended.status.success(), "{}", ended.errors);
         assert_eq!(ended.connections().len(), 0, "{depth} {words:?}: {:?}", ended.connections());
@@ -18,7 +22,8 @@ fn assert_not_listed(peer: &Peer, words: &[String]) {
     }
     // What was watched did happen, over TLS, and was not HTTP/2.
     let said = peer.plaintext();
-    assert!(!said.is_empty() && said.iter().all(|one| one.sent.starts_with(b"GET /bytes/")));
+    let is_http1 = |sent: &[u8]| sent.starts_with(b"GET /") || sent.starts_with(b"POST /");
+    assert!(!said.is_empty() && said.iter().all(|one| is_http1(&one.sent)));
 }
 
 fn curl(peer: &Peer, options: &[&str]) -> Vec<String> {
@@ -57,4 +62,25 @@ fn httpx_that_falls_back() {
     let _turn = take_turns();
     let peer = Peer::start(&["1.1"]);
     assert_not_listed(&peer, &script(&tools::python(), "exact/fallback.py", &[&peer.origin(), "50"]));
+}
+
+fn chunks(peer: &Peer, mode: &str) -> Vec<String> {
+    let (host, port) = (peer.address.ip().to_string(), peer.address.port().to_string());
+    script(&tools::python(), "exact/chunks.py", &[mode, &host, &port])
+}
+
+/// A request as long as a preface with SETTINGS, and an answer in pieces as long as an acknowledgement.
+#[test]
+fn requests_and_chunks_as_long_as_the_first_frames() {
+    let _turn = take_turns();
+    let peer = Peer::start(&["1.1"]);
+    assert_not_listed(&peer, &chunks(&peer, "fit"));
+}
+
+/// Lengths alone would be evidence for it: what the client wrote speaks against it.
+#[test]
+fn plaintext_that_is_not_http2_outweighs_lengths() {
+    let _turn = take_turns();
+    let peer = Peer::start(&["1.1"]);
+    assert_not_listed_at(&["streams", "frames"], &peer, &chunks(&peer, "mimic"));
 }
