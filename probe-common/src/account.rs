@@ -4,8 +4,8 @@ use crate::direction::{Direction, OTHER_KIND};
 use crate::http2::{Bounds, FrameHeader, Kind, flags};
 use crate::lane::{FOREIGN, FRAMES, OPENING, RECORDS, Sink};
 use crate::slot::{
-    Connection, FIRST_RECORDS, MATCHED_RECORDS, ORIGIN_SEEDED, TRANSPORT_FOREIGN, TRANSPORT_H2C,
-    TRANSPORT_TLS, TRANSPORT_UNKNOWN,
+    Connection, FIRST_RECORDS, MATCHED_RECORDS, ORIGIN_SEEDED, PLAIN_FRAMES, TRANSPORT_FOREIGN,
+    TRANSPORT_H2C, TRANSPORT_TLS, TRANSPORT_UNKNOWN,
 };
 use crate::streams::{BEGUN, ENDED, RESET, WINDOW};
 use crate::tls::CERTAIN;
@@ -30,6 +30,8 @@ const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
 const UNSEEN_MAX_FRAME_SIZE: u32 = 1 << 20;
 /// Streams that a gap may hide, times two: more than a receive window of the smallest requests.
 const MAX_JUMP: u32 = 1 << 16;
+/// Records that leave so long after the last frame do not confirm whose plaintext they hold.
+const DOUBTFUL_NS: u64 = 1_000_000_000;
 /// TLS content type application_data.
 const APPLICATION_DATA: u8 = 23;
 
@@ -284,6 +286,13 @@ impl<const DIRECTION: u32> Books<'_, DIRECTION> {
             connection.first_unanswered_record_ns = self.now_ns;
         }
         self.signals |= SIGNAL_STIRRED;
+        // Its frames do not come any more: the object may have been pushed out of its table, and has to be found again.
+        if connection.tls_votes >= CERTAIN
+            && connection.sent_plain_used == PLAIN_FRAMES
+            && self.now_ns.saturating_sub(connection.sent.last_frame_ns) > DOUBTFUL_NS
+        {
+            connection.tls_votes = CERTAIN - 1;
+        }
         if connection.tls_votes < CERTAIN && connection.record_count < MATCHED_RECORDS as u32 {
             connection.record_lengths[connection.record_count as usize & (MATCHED_RECORDS - 1)] =
                 length as u16;

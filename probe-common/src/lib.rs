@@ -32,7 +32,7 @@ pub mod walk;
 
 /// Raised with every change to the meaning of a field in this crate. The object carries it with `ABI`, and the loader refuses
 /// an object with another one.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// What the object and user space must agree on: the version, and the layout of everything that both touch. A type that grew
 /// without its version being raised is refused all the same.

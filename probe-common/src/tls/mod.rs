@@ -103,6 +103,12 @@ pub struct Object {
     pub received_waiting: Waiting,
     /// Held while something is read, and while what was read before is accounted by who binds the object.
     pub read_turn: u64,
+    /// The write that would block and may be finished by an empty one (GnuTLS): its buffer, 0 for none, a hash of its first bytes,
+    /// and its length.
+    pub unfinished: u64,
+    pub unfinished_hash: u64,
+    pub unfinished_length: u32,
+    pub pad: u32,
 }
 
 /// A call of a TLS function in progress.
@@ -113,6 +119,8 @@ pub struct Call {
     pub buffer: u64,
     /// Where the function stores its count; 0 when it returns it.
     pub count_at: u64,
+    pub length: u32,
+    pub pad: u32,
 }
 
 const _: () = assert!(size_of::<ObjectKey>() == 16);
@@ -224,6 +232,21 @@ impl Object {
         false
     }
 
+    /// Notes a write of `length` bytes at `buffer` that would block, of which `head` are the first bytes.
+    #[inline(always)]
+    pub fn leave_unfinished(&mut self, buffer: u64, length: u32, head: &[u8; 16]) {
+        self.unfinished = buffer;
+        self.unfinished_length = length;
+        self.unfinished_hash = hash(head);
+    }
+
+    /// Whether the first of `count` bytes that an empty write finished are still where they were written from.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_as_it_was(&self, count: u32, head: &[u8; 16]) -> bool {
+        count <= self.unfinished_length && self.unfinished_hash == hash(head)
+    }
+
     /// Another connection begins at this address.
     #[inline(always)]
     pub fn restart(&mut self) {
@@ -239,6 +262,19 @@ impl Object {
         self.misses = 0;
         self.refuted = 0;
     }
+}
+
+/// Tells one beginning from another, and is no byte of it (multiplied by the golden ratio, as Fibonacci hashing does).
+#[inline(always)]
+fn hash(head: &[u8; 16]) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = GOLDEN;
+    let mut i = 0;
+    while i < 16 {
+        hash = (hash ^ head[i] as u64).wrapping_mul(GOLDEN).rotate_left(29);
+        i += 1;
+    }
+    hash
 }
 
 /// `GET /`, `OPTIONS *`: a method in capitals, and what is asked for (RFC 9112, section 3).
@@ -351,6 +387,15 @@ mod tests {
         assert!(joined.begin_write(&reset, 13));
         assert!(joined.begin_read(&head(b"middle of a body"), 5000));
         assert_eq!(joined.received.state, SCANNING);
+    }
+
+    #[test]
+    fn what_an_empty_write_finishes_is_known_by_its_beginning() {
+        let mut object = Object::default();
+        let (first, other) = (head(b"0123456789abcdef"), head(b"0123456789abcdeg"));
+        object.leave_unfinished(0x7f00, 100, &first);
+        assert!(object.is_as_it_was(100, &first) && object.is_as_it_was(1, &first));
+        assert!(!object.is_as_it_was(101, &first) && !object.is_as_it_was(100, &other));
     }
 
     #[test]

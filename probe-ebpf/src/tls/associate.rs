@@ -3,12 +3,13 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_get_current_task;
-use probe_common::slot::{MATCHED_RECORDS, PLAIN_FRAMES, PLAIN_OTHER, Slot};
-use probe_common::tls::ObjectKey;
-use probe_common::walk::SENT;
+use probe_common::loss::{TLS_OBJECTS_FULL, UNASSOCIATED};
+use probe_common::slot::{Connection, MATCHED_RECORDS, PLAIN_FRAMES, PLAIN_OTHER, Slot};
+use probe_common::tls::{Object, ObjectKey};
+use probe_common::walk::{RECEIVED, SENT};
 
 use super::{early, plain};
-use crate::maps::{SLOTS, TLS_OBJECTS, TLS_TASKS};
+use crate::maps::{SLOTS, TLS_OBJECTS, TLS_TASKS, lost};
 
 /// Matches the application records that began in the segment with the writes of the current task.
 #[inline(always)]
@@ -27,6 +28,27 @@ pub fn records(index: u32, slot: *mut Slot) {
     }
 }
 
+/// Counts a vote; true when the object belongs to the connection now and did not before. What that takes back is counted.
+#[inline(always)]
+pub fn vote(name: u64, writing: &mut Object, connection: &mut Connection, index: u32) -> bool {
+    let before = writing.cookie;
+    let had_it = connection.tls_object == name && connection.sent_plain_used == PLAIN_FRAMES;
+    if !writing.vote(name, connection, index) {
+        return false;
+    }
+    connection.tls_library = writing.library;
+    if before != 0 {
+        // What it wrote was counted for another connection.
+        lost(UNASSOCIATED);
+        plain::miss::<SENT>(index);
+        plain::miss::<RECEIVED>(index);
+    } else if had_it {
+        // It was pushed out of the table.
+        lost(TLS_OBJECTS_FULL);
+    }
+    true
+}
+
 /// One record of `payload` bytes. A global function: verified once, whatever calls it.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -41,8 +63,7 @@ pub extern "C" fn match_record(index: u32, payload: u32) -> u32 {
     let Some(slot) = SLOTS.get_ptr_mut(index) else { return 0 };
     // SAFETY: the slot that egress walks, and an object that the current task writes to.
     let (writing, connection) = unsafe { (&mut *object, &mut (*slot).connection) };
-    if writing.vote(key.name(), connection, index) {
-        connection.tls_library = writing.library;
+    if vote(key.name(), writing, connection, index) {
         // What the client wrote before its socket was known.
         if writing.sent_waiting.count != 0 {
             connection.sent_plain_used = PLAIN_FRAMES;

@@ -11,7 +11,7 @@ use probe_common::loss::{TLS_OBJECTS_FULL, UNASSOCIATED};
 use probe_common::tls::{Call, HTTP2};
 use probe_common::walk::{RECEIVED, SENT};
 
-use super::{end_write, key, note_write, object, object_of, plain, read_user};
+use super::{end_write, key, note_write, object, object_of, plain, read_user, resume};
 use crate::maps::{SLOTS, TLS_OBJECTS, TLS_READS, TLS_WRITES, lost};
 
 /// Remembers a call until it returns. `count_argument`: which argument is the address of its count.
@@ -19,27 +19,34 @@ use crate::maps::{SLOTS, TLS_OBJECTS, TLS_READS, TLS_WRITES, lost};
 fn enter(calls: &LruHashMap<u64, Call>, ctx: &ProbeContext, count_argument: Option<usize>) -> Call {
     let argument = |n| ctx.arg::<u64>(n).unwrap_or(0);
     let count_at = count_argument.map_or(0, argument);
-    let call = Call { object: argument(0), buffer: argument(1), count_at };
+    let call =
+        Call { object: argument(0), buffer: argument(1), count_at, length: argument(2) as u32, pad: 0 };
     if calls.insert(&bpf_get_current_pid_tgid(), &call, 0).is_err() {
         lost(TLS_OBJECTS_FULL);
     }
     call
 }
 
-/// The call that returns, and how many bytes it moved.
+/// The call of this thread that returns.
 #[inline(always)]
-fn leave(calls: &LruHashMap<u64, Call>, ctx: &RetProbeContext) -> Option<(Call, u32)> {
+fn leave(calls: &LruHashMap<u64, Call>) -> Option<Call> {
     let thread = bpf_get_current_pid_tgid();
     // SAFETY: the value is copied at once.
     let call = unsafe { calls.get(&thread) }.copied()?;
     let _ = calls.remove(&thread);
+    Some(call)
+}
+
+/// How many bytes it moved, 0 when it failed.
+#[inline(always)]
+fn moved(call: &Call, ctx: &RetProbeContext) -> u32 {
     let result = ctx.ret::<u64>() as i32;
     if call.count_at == 0 {
-        return if result > 0 { Some((call, result as u32)) } else { None };
+        return if result > 0 { result as u32 } else { 0 };
     }
     // 1 is success, and the count is a size_t.
     let count = if result == 1 { read_user::<u64>(call.count_at).unwrap_or(0) } else { 0 };
-    if count > 0 && count <= u64::from(i32::MAX as u32) { Some((call, count as u32)) } else { None }
+    if count <= u64::from(i32::MAX as u32) { count as u32 } else { 0 }
 }
 
 #[inline(always)]
@@ -71,10 +78,11 @@ pub fn tls_write_ex_fifth(ctx: ProbeContext) -> u32 {
 #[uretprobe]
 pub fn tls_write_done(ctx: RetProbeContext) -> u32 {
     end_write();
-    if let Some((call, count)) = leave(&TLS_WRITES, &ctx)
-        && let Some(object) = object(&key(call.object))
-    {
-        plain::walk::<SENT>(&key(call.object), object, call.buffer, count);
+    let Some(call) = leave(&TLS_WRITES) else { return 0 };
+    let Some(object) = object(&key(call.object)) else { return 0 };
+    let count = moved(&call, &ctx);
+    if let Some(buffer) = resume::buffer(object, &call, count) {
+        plain::walk::<SENT>(&key(call.object), object, buffer, count);
     }
     0
 }
@@ -99,7 +107,9 @@ pub fn tls_read_ex_fifth(ctx: ProbeContext) -> u32 {
 
 #[uretprobe]
 pub fn tls_read_done(ctx: RetProbeContext) -> u32 {
-    if let Some((call, count)) = leave(&TLS_READS, &ctx)
+    let Some(call) = leave(&TLS_READS) else { return 0 };
+    let count = moved(&call, &ctx);
+    if count != 0
         && let Some(object) = object(&key(call.object))
     {
         plain::walk::<RECEIVED>(&key(call.object), object, call.buffer, count);

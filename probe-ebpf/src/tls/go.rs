@@ -8,7 +8,7 @@ use probe_common::event::GO_CONNECTION;
 use probe_common::tls::{HTTP2, Object, ObjectKey};
 use probe_common::walk::{RECEIVED, SENT};
 
-use super::{early, key, link_cookie, note_write, object_of, plain, read_user};
+use super::{associate, early, key, link_cookie, note_write, object_of, plain, read_user};
 use crate::emit;
 use crate::maps::{CONNECTIONS, SLOTS, TLS_DESCRIPTORS};
 
@@ -72,8 +72,7 @@ fn follow_descriptor(key: &ObjectKey, object: *mut Object) {
         let Some(slot) = SLOTS.get_ptr_mut(index) else { return };
         // SAFETY: the object of this call, and the slot of its socket.
         let (writing, connection) = unsafe { (&mut *object, &mut (*slot).connection) };
-        if connection.cookie == cookie && writing.vote(key.name(), connection, index) {
-            connection.tls_library = writing.library;
+        if connection.cookie == cookie && associate::vote(key.name(), writing, connection, index) {
             // What is sent is accounted by the walk that follows.
             early::account(object, index);
         }

@@ -1,13 +1,14 @@
 //! Plaintext at the boundary of a process's TLS library, and which socket it belongs to.
 //!
 //! `calls` are the uprobes of C libraries, `go` those of Go, `plain` walks what they find, `associate` is called by egress,
-//! `early` is what is read before the two have met.
+//! `early` is what is read before the two have met, `resume` a write that is finished by another one.
 
 pub mod associate;
 mod calls;
 mod early;
 mod go;
 mod plain;
+mod resume;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::{bpf_get_attach_cookie, bpf_get_current_task, bpf_probe_read_user};

@@ -166,7 +166,7 @@ fn bound_slot(object: &mut Object) -> Option<(u32, *mut Slot)> {
 
 /// The first bytes of a call, zeros behind a shorter one.
 #[inline(always)]
-fn head(address: u64, length: u32) -> Option<[u8; 16]> {
+pub fn head(address: u64, length: u32) -> Option<[u8; 16]> {
     let mut bytes = [0u8; 16];
     let n = if length < 16 { length } else { 16 };
     // SAFETY: a local variable; the verifier wants to see the bounds.
@@ -285,9 +285,19 @@ pub fn account_waiting<const DIRECTION: u32>(object: &mut Object, index: u32) {
     }
 }
 
+/// Something was sent that nobody has seen: where the next frame begins is to be found.
+#[inline(always)]
+pub fn miss_sent(object: &mut Object) {
+    object.sent.scan();
+    match bound_slot(object) {
+        Some((index, _)) => miss::<SENT>(index),
+        None => object.sent_waiting.lost += 1,
+    }
+}
+
 /// Frames of a direction are missing.
 #[inline(always)]
-fn miss<const DIRECTION: u32>(index: u32) {
+pub fn miss<const DIRECTION: u32>(index: u32) {
     let Some(slot) = SLOTS.get_ptr_mut(index) else { return };
     // SAFETY: the slot that the object is bound to; each direction writes its own fields.
     let connection = unsafe { &mut (*slot).connection };

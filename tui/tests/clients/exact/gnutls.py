@@ -1,8 +1,12 @@
-"""GnuTLS: gnutls.py HOST PORT CONNECTIONS STREAMS. What h2 says goes through libgnutls. Connection i opens STREAMS + i streams,
-four at a time, and cancels some of them after their response headers (RST_STREAM). Prints, by its own port, how many it opened
-and cancelled."""
+"""GnuTLS: gnutls.py HOST PORT CONNECTIONS STREAMS [resume]. What h2 says goes through libgnutls. Connection i opens STREAMS + i
+streams, four at a time, and cancels some of them after their response headers (RST_STREAM). Prints, by its own port, how many it
+opened and cancelled.
+
+`resume`: sockets do not block and have small buffers, some requests have a body, and a write that would block is finished by an
+empty one; prints how many were."""
 import ctypes
 import json
+import select
 import socket
 import sys
 import threading
@@ -14,7 +18,10 @@ from h2.errors import ErrorCodes
 from h2.events import DataReceived, ResponseReceived, StreamEnded
 
 CLIENT, CERTIFICATE, AGAIN = 2, 1, (-28, -52)
+RESUME = sys.argv[5:] == ["resume"]
+BODY = bytes(40_000)
 counts = {}
+resumed = []
 
 library = ctypes.CDLL("libgnutls.so.30")
 library.gnutls_record_send.argtypes = [c_void_p, c_char_p, c_size_t]
@@ -41,11 +48,13 @@ def check(result):
 
 
 class Tls:
-    """A session over a socket that blocks."""
+    """A session over a socket that blocks, or (`resume`) is waited for here."""
 
     def __init__(self, host, port):
         self.socket = socket.create_connection((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if RESUME:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         session, credentials = c_void_p(), c_void_p()
         check(library.gnutls_init(byref(session), CLIENT))
         check(library.gnutls_set_default_priority(session))
@@ -57,18 +66,22 @@ class Tls:
             pass
         check(result)
         self.session = session
+        self.socket.setblocking(not RESUME)
         self.buffer = ctypes.create_string_buffer(65536)
 
     def send(self, data):
         while data:
             sent = library.gnutls_record_send(self.session, data, len(data))
+            while RESUME and sent in AGAIN:
+                select.select([], [self.socket], [])
+                resumed.append(sent := library.gnutls_record_send(self.session, None, 0))
             if sent not in AGAIN:
                 check(sent)
                 data = data[sent:]
 
     def receive(self):
         while (n := library.gnutls_record_recv(self.session, self.buffer, len(self.buffer))) in AGAIN:
-            pass
+            select.select([self.socket], [], [])
         check(n)
         return self.buffer.raw[:n]
 
@@ -96,7 +109,9 @@ class Connection:
         headers = [(":method", "POST" if body else "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
         self.http2.send_headers(stream, headers + ([header] if header else []), end_stream=not body)
         if body:
-            self.http2.send_data(stream, body, end_stream=True)
+            most = self.http2.max_outbound_frame_size
+            for at in range(0, len(body), most):
+                self.http2.send_data(stream, body[at : at + most], end_stream=at + most >= len(body))
         self.open[stream] = cancel
         self.count["opened"] += 1
 
@@ -125,8 +140,10 @@ def connection(host, port, i, streams):
     one = Connection(host, port)
     for k in range(streams + i - 1):
         cancel = k > 0 and k % (4 + i % 3) == 0
-        one.ask("/headers" if cancel else "/bytes/300", cancel)
-        one.finish(3)
+        upload = RESUME and k % 5 == 2
+        one.ask("/headers" if cancel else "/bytes/300", cancel, body=BODY if upload else None)
+        # The connection's window is filled by one upload.
+        one.finish(0 if upload else 3)
     one.finish(0)
     # Alone: with its end, everything has arrived.
     one.ask("/bytes/300")
@@ -134,7 +151,7 @@ def connection(host, port, i, streams):
     one.tls.close()
 
 
-def main(host, port, connections, streams):
+def main(host, port, connections, streams, *_):
     starts = [(host, int(port), i, int(streams)) for i in range(int(connections))]
     threads = [threading.Thread(target=connection, args=start) for start in starts]
     for thread in threads:
@@ -142,6 +159,8 @@ def main(host, port, connections, streams):
     for thread in threads:
         thread.join()
     assert len(counts) == int(connections), counts
+    if RESUME:
+        print("RESUMED", sum(n > 0 for n in resumed))
     print("CLIENT", json.dumps(counts))
 
 

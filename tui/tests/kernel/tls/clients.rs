@@ -47,6 +47,13 @@ pub(super) const GNUTLS: Client = with("libgnutls", "gnutls", |peer, connections
     let arguments = [&*host, &port, &connections.to_string(), &streams.to_string()];
     script(&tools::python(), "exact/gnutls.py", &arguments)
 });
+/// Writes that would block are finished by empty ones.
+pub(super) const GNUTLS_RESUMED: Client =
+    with("libgnutls, resumed", "gnutls", |peer, connections, streams| {
+        let mut words = (GNUTLS.command)(peer, connections, streams);
+        words.push("resume".to_owned());
+        words
+    });
 pub(super) const WGET: Client =
     Client { name: "wget2", library: "gnutls", command: wget, said: said_by_wget };
 pub(super) const OLD_GO: Client = with("Go 1.21.13", "go", |peer, connections, streams| {

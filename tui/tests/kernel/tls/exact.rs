@@ -1,7 +1,7 @@
 //! Every client whose library can be probed: streams, RST_STREAMs and frames of each connection.
 
 use super::clients::{ALL, Client, GNUTLS, GO, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED};
-use super::clients::{CURL, GO_STRIPPED};
+use super::clients::{CURL, GNUTLS_RESUMED, GO_STRIPPED};
 use super::compare::{Outcome, run};
 use super::{many, report};
 use crate::support::take_turns;
@@ -37,6 +37,17 @@ fn a_client_of_each_kind_is_counted_exactly() {
     let outcomes = runs.map(|(client, options, depth)| run(&client, options, depth, SMALL.0, SMALL.1).0);
     judge(&outcomes);
     assert!(outcomes.iter().all(|o| o.connections == SMALL.0 && o.counted.cancelled > 0), "{outcomes:#?}");
+}
+
+#[test]
+fn writes_that_empty_ones_finish_are_counted() {
+    let _turn = take_turns();
+    let (outcome, ended) = run(&GNUTLS_RESUMED, &[], "frames", SMALL.0, SMALL.1);
+    let resumed = ended.errors.lines().find_map(|line| line.strip_prefix("RESUMED "));
+    let resumed: u64 = resumed.expect("the client says it").parse().expect("a number");
+    println!("{resumed} writes were finished by empty ones");
+    assert!(resumed > 10, "{resumed}");
+    judge(&[outcome]);
 }
 
 #[test]
