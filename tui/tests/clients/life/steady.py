@@ -1,7 +1,8 @@
 # Python: steady.py LIBRARY URL INTERVAL_MS; a stream each time on one connection, none is given up. LIBRARY is openssl,
 # gnutls (each with a socket of its own and the h2 package) or httpx (memory BIOs).
 # `late LIBRARY ..` reads a line from standard input before it loads the TLS library at all; `prefork N LIBRARY ..` loads it,
-# reads that line and lets N children do it; `exec PROGRAM ..` reads that line and becomes another program.
+# reads that line and lets N children do it; `exec PROGRAM ..` reads that line and becomes another program. `crowd N openssl ..`
+# reads that line while it is at work: it stops, writes to N other TLS objects, all of which stay, and goes on.
 import os
 import socket
 import sys
@@ -9,8 +10,15 @@ import time
 from urllib.parse import urlsplit
 
 
+crowd = 0
+
+
 def main(words):
-    if words[0] == "late":
+    global crowd
+    if words[0] == "crowd":
+        crowd = int(words[1])
+        main(words[2:])
+    elif words[0] == "late":
         wait_for_word()
         main(words[1:])
     elif words[0] == "exec":
@@ -94,8 +102,17 @@ def over_socket(tls, url, interval):
     tls.send(h2_connection.data_to_send())
     headers = [(":method", "GET"), (":scheme", "https"), (":authority", url.netloc), (":path", url.path)]
     due = time.monotonic()
+    others = []
     while True:
-        select.select([tls], [], [], max(0, due - time.monotonic()))
+        ready = select.select([tls] + [sys.stdin] * (crowd > len(others)), [], [], max(0, due - time.monotonic()))[0]
+        if sys.stdin in ready:
+            assert sys.stdin.readline().strip() == "go"
+            for _ in range(crowd):
+                others.append(other := OpenSsl(url.hostname, url.port))
+                other.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+            # Whatever is remembered of the first connection is old by now.
+            time.sleep(1.5)
+            print("CROWDED", flush=True)
         while (data := tls.receive()) is not None:
             if not data:
                 sys.exit("the server closed the connection")

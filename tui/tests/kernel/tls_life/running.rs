@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::clients::{Kind, Server, connections_to, port, start_in};
+use super::clients::{INTERVAL_MS, Kind, Server, connections_to, port, python, start_in};
 use crate::support::cgroup::Cgroup;
 use crate::support::compare::number;
 use crate::support::watch::{Watch, signal_process};
@@ -138,4 +138,33 @@ fn a_running_client_that_is_seen_as_records() {
         let ended = watch.end(SOON);
         assert!(ended.of("open").is_empty(), "{}: {:?}", kind.name(), ended.of("open"));
     }
+}
+
+/// The kernel's table of TLS objects forgets the one that was used longest ago. A connection that goes on after that is found again.
+#[test]
+fn an_object_that_was_pushed_out_is_found_again() {
+    let _turn = take_turns();
+    let (server, cgroup) = (Server::start(), Cgroup::new("tls-crowd"));
+    let path = cgroup.path().to_str().expect("ASCII");
+    let options = ["--tls", "frames", "--interval", "100ms", "--max-connections", "64", "--cgroup", path];
+    let watch = Watch::start(&options);
+    let url = format!("https://{}/bytes/100", server.address);
+    let mut client = start_in(&cgroup, &python(&["crowd", "200", "openssl", &url, INTERVAL_MS]));
+    // With so many writes there is no doubt any more whose they are.
+    let sure = |line: &Value| {
+        connections_to(line, server.address).iter().any(|c| c["streams_opened"].as_u64() > Some(100))
+    };
+    let line = watch.wait_after(0, SOON, "snapshot with a hundred streams", sure).1.content;
+    let first = connections_to(&line, server.address).remove(0);
+    client.tell("go");
+    client.hear("CROWDED");
+    let from = watch.count();
+    let more = |line: &Value| {
+        let all = connections_to(line, server.address);
+        let own = all.iter().find(|c| c["local"] == first["local"]).map(|c| number(c, "streams_opened"));
+        own.is_some_and(|opened| opened > number(&first, "streams_opened") + 50)
+    };
+    watch.wait_after(from, SOON, "snapshot with more streams of the first connection", more);
+    let pushed_out = watch.fresh_snapshot()["losses"]["tls_objects_full"].as_u64();
+    assert!(pushed_out >= Some(1), "{pushed_out:?}");
 }
