@@ -114,8 +114,10 @@ impl Drop for Terminal {
     }
 }
 
+/// For a shell, also within what is quoted once more.
 pub(crate) fn quoted(words: &[String]) -> String {
-    words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+    let quote = |word: &String| format!("'{}'", word.replace('\'', r"'\''"));
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
 /// What a terminal is like: screen, cursor and mouse, and the settings of the line.
