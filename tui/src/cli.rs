@@ -131,8 +131,8 @@ pub struct Act {
     /// Append every decision about a reset, also every refusal, to this file (JSON lines).
     #[arg(long, value_name = "FILE")]
     pub audit_log: Option<PathBuf>,
-    /// Run this command when a connection stalls, with the incident as JSON on its standard input; words are separated by
-    /// spaces, no shell is involved.
+    /// Run this command when a connection stalls, with the incident as JSON on its standard input. Words and quotes are
+    /// those of a shell, but none is involved: docs/hooks.md.
     #[arg(long, value_name = "COMMAND", value_parser = words)]
     pub on_stall: Option<Words>,
     /// Run this command when a stalled connection is heard again.
@@ -309,8 +309,11 @@ fn reset_causes(text: &str) -> Result<Causes, String> {
 pub struct Words(pub Vec<OsString>);
 
 fn words(text: &str) -> Result<Words, String> {
-    let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
-    if words.is_empty() { Err("name a command".to_owned()) } else { Ok(Words(words)) }
+    let words = shell_words::split(text).map_err(|error| error.to_string())?;
+    if words.is_empty() {
+        return Err("name a command".to_owned());
+    }
+    Ok(Words(words.into_iter().map(OsString::from).collect()))
 }
 
 /// `auto`, or a time.
@@ -379,6 +382,19 @@ mod tests {
         assert_eq!((record.recording, record.command.len()), ("a.h2w".into(), 3));
         assert!(Cli::try_parse_from(["h2watch", "record", "a.h2w", "--incident-before", "5s"]).is_err());
         assert!(Cli::try_parse_from(["h2watch", "record"]).is_err());
+    }
+
+    #[test]
+    fn commands_on_incidents_have_the_words_of_a_shell_and_nothing_is_expanded() {
+        let given = |text: &str| {
+            let cli = Cli::try_parse_from(["h2watch", "--on-stall", text]).map_err(|e| e.to_string())?;
+            cli.watch.act.on_stall.map(|words| words.0).ok_or_else(String::new)
+        };
+        assert_eq!(given("page --team core").unwrap(), ["page", "--team", "core"]);
+        assert_eq!(given(r#"page 'a b' "c d" e\ f"#).unwrap(), ["page", "a b", "c d", "e f"]);
+        assert_eq!(given("page $HOME `id` * ;").unwrap(), ["page", "$HOME", "`id`", "*", ";"]);
+        assert!(given("page 'a b").unwrap_err().contains("missing closing quote"));
+        assert!(given(" ").unwrap_err().contains("name a command"));
     }
 
     #[test]

@@ -59,3 +59,24 @@ fn commands_are_bounded_in_number_and_time_and_failures_are_shown() {
     shown("--on-recover /no/such/pager: cannot start it", 1);
     watch.stop();
 }
+
+/// The command is still running when h2watch is asked to end, and fails then. Its words have spaces in them.
+#[test]
+fn what_fails_while_h2watch_ends_is_shown() {
+    let _turn = take_turns();
+    let (link, folder) = (link(), tempfile::tempdir().expect("a temporary folder"));
+    let begun = folder.path().join("it has begun");
+    let script = format!(
+        r#"sh -c ': > "$1"; sleep 2; echo "too late: $H2WATCH_CAUSE" >&2; exit 3' page "{}""#,
+        begun.display()
+    );
+    let watch = Watch::run(&with(&["--on-stall", &script]), &patient(link.address));
+    watch.wait_until_ready();
+    watch.wait_for_word(super::SOON, "CONNECTED");
+    link.unplug();
+    wait_until(super::SOON, "the command", || begun.exists().then_some(()));
+    let ended = watch.stop();
+    println!("{}", ended.errors);
+    assert!(ended.errors.contains("--on-stall sh: exit status: 3: too late: "), "{}", ended.errors);
+    ended.summary();
+}
