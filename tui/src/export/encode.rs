@@ -133,6 +133,7 @@ fn causes(out: &mut Out, state: &State) -> Result<(), Error> {
             family.series(&labels, &ConstCounter::new(count))?;
         }
     }
+    out.single(&metrics::RESET_LATENCY, &state.reset_latency)?;
     let mut family = out.family(&metrics::WORKLOAD)?;
     for (workload, (pod_uid, unit)) in &state.aggregate.identities {
         let info = [

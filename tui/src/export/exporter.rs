@@ -8,8 +8,10 @@ use super::limit::OTHER;
 use super::{encode, labels};
 use crate::model::sample::{Library, Losses, Process};
 use crate::model::snapshot::{Change, Snapshot};
+use crate::reset::latency::BOUNDS_US;
 use crate::verdict::Cause;
 use bytes::Bytes;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,6 +58,7 @@ pub(super) struct State {
     pub(super) degradations: u64,
     pub(super) health: Health,
     pub(super) resets: [[u64; RESET_RESULTS.len()]; Cause::ALL.len()],
+    pub(super) reset_latency: Histogram,
     pub(super) last_sample_unix_ns: u64,
     pub(super) http_requests: HttpRequests,
     pub(super) http_evicted: u64,
@@ -81,6 +84,7 @@ impl Exporter {
             degradations: 0,
             health: Health::default(),
             resets: Default::default(),
+            reset_latency: Histogram::new(BOUNDS_US.into_iter().map(|us| us as f64 / 1e6)),
             last_sample_unix_ns: 0,
             http_requests: BTreeMap::new(),
             http_evicted: 0,
@@ -115,6 +119,11 @@ impl Exporter {
     pub fn count_reset(&self, cause: Cause, result: ResetResult) {
         let column = RESET_RESULTS.iter().position(|r| *r == result).unwrap_or(0);
         self.lock().resets[cause_index(cause)][column] += 1;
+    }
+
+    /// How late a reset came.
+    pub fn note_reset_latency(&self, latency: Duration) {
+        self.lock().reset_latency.observe(latency.as_secs_f64());
     }
 
     /// The exposition.

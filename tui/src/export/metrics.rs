@@ -96,6 +96,8 @@ table! {
     STALL_DURATION = metric("h2watch_stall_duration", MetricType::Histogram, Some(Unit::Seconds), CAUSE,
         "How long stalls lasted that ended, by recovery or by the end of the connection");
     RESETS = counter("h2watch_resets", &["cause", "result"], "Decisions of --reset");
+    RESET_LATENCY = metric("h2watch_reset_latency", MetricType::Histogram, Some(Unit::Seconds), NONE,
+        "From the threshold to the kernel's answer to SOCK_DESTROY, of resets that nobody was asked about");
     WORKLOAD = metric("h2watch_workload", MetricType::Info, None, &["comm", "container", "pod_uid", "unit"],
         "Kubernetes pod uid and systemd unit of a workload, to join with the other metrics");
 

@@ -2,10 +2,12 @@
 //! does not rename a key here. Keys are added, never renamed (`SCHEMA`).
 
 use super::connection::Connection;
+use super::latency::ResetLatency;
 use super::process;
 use super::time::{ms, rfc3339};
 use crate::model::sample::{self, Nanos};
 use crate::model::snapshot::{self, Snapshot};
+use crate::reset::latency::Latency;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -185,18 +187,20 @@ pub(super) struct Summary<'a> {
     duration_ms: u64,
     connections_open: usize,
     connections_stalled: usize,
+    reset_latency: Option<ResetLatency>,
     totals: Totals,
     losses: Losses,
     degradations: &'a [String],
 }
 
 impl<'a> Summary<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, duration: Duration) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, duration: Duration, latency: Option<&Latency>) -> Self {
         Self {
             head: Head::new("summary", snapshot),
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
             connections_open: snapshot.connections.len(),
             connections_stalled: snapshot.connections.iter().filter(|c| c.verdict.cause.is_some()).count(),
+            reset_latency: latency.map(ResetLatency::new),
             totals: Totals::new(&snapshot.totals),
             losses: Losses::new(&snapshot.losses),
             degradations: &snapshot.degradations,

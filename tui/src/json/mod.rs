@@ -2,6 +2,7 @@
 //! returns the line without its line feed. Nothing is judged, written or measured here; `docs/json.md` is the reader's side.
 
 mod connection;
+mod latency;
 mod lines;
 mod process;
 mod tcp;
@@ -9,6 +10,7 @@ mod time;
 mod traffic;
 
 use crate::model::snapshot::{Change, Connection, Snapshot};
+use crate::reset::latency::Latency;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -71,10 +73,10 @@ pub fn reset(snapshot: &Snapshot, reset: &Reset<'_>) -> String {
     line(&lines::Reset::new(snapshot, reset))
 }
 
-/// The last line: final counters. `duration`: since `ready`.
+/// The last line: final counters. `duration`: since `ready`. `latency`: of resets, where there may have been some.
 #[must_use]
-pub fn summary(snapshot: &Snapshot, duration: Duration) -> String {
-    line(&lines::Summary::new(snapshot, duration))
+pub fn summary(snapshot: &Snapshot, duration: Duration, latency: Option<&Latency>) -> String {
+    line(&lines::Summary::new(snapshot, duration, latency))
 }
 
 fn event(kind: &'static str, snapshot: &Snapshot, connection: &Connection) -> String {

@@ -78,10 +78,23 @@ impl History {
 
     /// Resets within the budget's window; of one process, or of all with `None`.
     pub(super) fn spent(&self, now_ns: Nanos, budget: Budget, pid: Option<u32>) -> u32 {
-        let recent = |fired: &&Fired| now_ns.saturating_sub(fired.at_ns) < nanos(budget.window);
-        let count =
-            self.fired.iter().filter(recent).filter(|fired| pid.is_none_or(|pid| pid == fired.pid)).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
+        u32::try_from(self.recent(now_ns, budget, pid).count()).unwrap_or(u32::MAX)
+    }
+
+    /// When a budget that is used up has room for one again; never when it has none at all.
+    pub(super) fn frees_ns(&self, now_ns: Nanos, budget: Budget, pid: Option<u32>) -> Option<Nanos> {
+        let over = self.spent(now_ns, budget, pid).checked_sub(budget.resets)?;
+        let last = self.recent(now_ns, budget, pid).nth(usize::try_from(over).ok()?)?;
+        Some(last.saturating_add(nanos(budget.window)))
+    }
+
+    /// Times of the resets within the budget's window, the oldest first.
+    fn recent(&self, now_ns: Nanos, budget: Budget, pid: Option<u32>) -> impl Iterator<Item = Nanos> {
+        let counts = move |fired: &&Fired| {
+            now_ns.saturating_sub(fired.at_ns) < nanos(budget.window)
+                && pid.is_none_or(|pid| pid == fired.pid)
+        };
+        self.fired.iter().filter(counts).map(|fired| fired.at_ns)
     }
 
     /// How long a connection that was opened at `opened_ns` is still left alone, because it is the replacement of one that

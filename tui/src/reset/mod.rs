@@ -111,13 +111,22 @@ impl Decided {
     }
 }
 
+/// Why a connection was not reset so far.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    /// The last reason.
+    word: &'static str,
+    /// Until when it waited for something that is no part of the threshold: a budget, a cool-down, this machine.
+    waited_ns: Option<Nanos>,
+}
+
 /// Decides, acts and follows.
 #[derive(Debug)]
 pub struct Resetter {
     policy: Policy,
     history: History,
     /// The last refusal of each connection: the same reason is reported once.
-    refused: HashMap<Cookie, &'static str>,
+    refused: HashMap<Cookie, Refused>,
     followed: Vec<Followed>,
     latency: Latency,
     counts: BTreeMap<(Cause, &'static str), u64>,
@@ -143,7 +152,7 @@ impl Resetter {
         &self.policy
     }
 
-    /// From the threshold to the kernel's answer, over all resets that were done.
+    /// From the threshold to the kernel's answer, over all resets that were done without asking.
     #[must_use]
     pub fn latency(&self) -> &Latency {
         &self.latency
@@ -181,7 +190,7 @@ impl Resetter {
                     Ok(()) => self.fire(connection, mode, world),
                     Err(refusal) => Decided::refused(connection, refusal, now_ns),
                 };
-                if self.is_news(&decided, now_ns) {
+                if self.is_news(&decided) {
                     reports.push(self.report(decided, mode));
                 }
             }
@@ -239,20 +248,31 @@ impl Resetter {
         Decided { at_ns, connection: fresh, action }
     }
 
-    /// A person's reset has no latency: it waited for the person.
+    /// A person's reset has no latency: it waited for the person. What waited for a limit is measured from the end of that.
     fn measure(&mut self, planned: &Connection, mode: Mode, done_ns: Nanos) -> Option<Duration> {
         let due_ns = plan::due_ns(planned, &self.policy).filter(|_| mode != Mode::Confirm)?;
+        let waited_ns = self.refused.get(&planned.reading.id).and_then(|refused| refused.waited_ns);
+        let due_ns = due_ns.max(waited_ns.unwrap_or(0));
         let latency = Duration::from_nanos(done_ns.saturating_sub(due_ns));
         self.latency.record(latency);
         Some(latency)
     }
 
     /// A refusal is news when it is not the same as before.
-    fn is_news(&mut self, decided: &Decided, now_ns: Nanos) -> bool {
+    fn is_news(&mut self, decided: &Decided) -> bool {
         let Action::Refused(refusal) = &decided.action else { return true };
-        self.wake_for(refusal, now_ns);
+        let reading = &decided.connection.reading;
+        let ends_ns = self.ends_ns(refusal, decided.at_ns, reading.owner.pid);
+        if let Some(at_ns) = ends_ns {
+            self.look_by(at_ns);
+        }
+        let before = self.refused.get(&reading.id).copied();
+        // Its age is part of the threshold.
+        let waits = !matches!(refusal, Refusal::TooYoung { .. });
+        let waited_ns = ends_ns.filter(|_| waits).max(before.and_then(|before| before.waited_ns));
         let word = refusal.as_str();
-        self.refused.insert(decided.connection.reading.id, word) != Some(word)
+        self.refused.insert(reading.id, Refused { word, waited_ns });
+        before.is_none_or(|before| before.word != word)
     }
 
     /// It would have been reset by and by, and the peer was heard before.
@@ -261,8 +281,8 @@ impl Resetter {
         if connection.verdict.state == State::Stalled || reading.closed_ns.is_some() {
             return None;
         }
-        let word = self.refused.remove(&reading.id)?;
-        let heard_ns = reading.last_heard_ns.filter(|_| Refusal::PENDING.contains(&word))?;
+        let refused = self.refused.remove(&reading.id)?;
+        let heard_ns = reading.last_heard_ns.filter(|_| Refusal::PENDING.contains(&refused.word))?;
         let ago = Duration::from_nanos(now_ns.saturating_sub(heard_ns));
         Some(Decided::refused(connection, Refusal::Answered { ago }, now_ns))
     }
@@ -292,16 +312,15 @@ impl Resetter {
         reports
     }
 
-    /// Refusals that end by time.
-    fn wake_for(&mut self, refusal: &Refusal, now_ns: Nanos) {
+    /// When a refusal ends, of those that end by time.
+    fn ends_ns(&self, refusal: &Refusal, now_ns: Nanos, pid: u32) -> Option<Nanos> {
+        let in_ns = |left: Duration| Some(now_ns.saturating_add(nanos(left)));
         match refusal {
-            Refusal::TooYoung { age, min_age } => {
-                self.look_by(now_ns.saturating_add(nanos(min_age.saturating_sub(*age))));
-            }
-            Refusal::CatchingUp { left } | Refusal::CoolingDown { left } => {
-                self.look_by(now_ns.saturating_add(nanos(*left)));
-            }
-            _ => {}
+            Refusal::TooYoung { age, min_age } => in_ns(min_age.saturating_sub(*age)),
+            Refusal::CatchingUp { left } | Refusal::CoolingDown { left } => in_ns(*left),
+            Refusal::BudgetOfProcess(budget) => self.history.frees_ns(now_ns, *budget, Some(pid)),
+            Refusal::BudgetTotal(budget) => self.history.frees_ns(now_ns, *budget, None),
+            _ => None,
         }
     }
 

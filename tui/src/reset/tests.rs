@@ -6,6 +6,8 @@ use crate::model::staged::Staged;
 use crate::verdict::{Severity, Verdict};
 use policy::Budget;
 
+mod latency;
+
 const MS: Nanos = 1_000_000;
 const START: Nanos = 1_000_000 * MS;
 
@@ -311,19 +313,6 @@ fn a_person_is_bound_by_the_fresh_look_only() {
     assert_eq!(ask(Mode::Confirm, Some(healthy(shown.clone(), 5_000))), (0, "not_stalled"));
     assert_eq!(ask(Mode::Confirm, Some(stalled(1, 7, Cause::ReaderBlocked))), (0, "cause_never_reset"));
     assert_eq!(ask(Mode::Confirm, None), (0, "gone"));
-}
-
-#[test]
-fn latency_counts_from_the_threshold_not_from_when_it_was_noticed() {
-    let policy = Policy { stall_after: Some(Duration::from_secs(2)), ..auto() };
-    let mut resetter = Resetter::new(policy);
-    // Passed at 3 s, noticed at 4 s, one second of age: due at 4 s.
-    let snapshot = at(5_000, &[stalled(1, 7, Cause::SilentPeer)]);
-    let mut world = Fake::of(&snapshot);
-    let reports = resetter.tick(&snapshot, Duration::ZERO, &mut world);
-    assert_eq!(reports[0].action, Action::Done { latency: Some(Duration::from_secs(1)) });
-    assert_eq!(resetter.latency().count, 1);
-    assert_eq!(resetter.counts()[&(Cause::SilentPeer, "done")], 1);
 }
 
 /// Resets connection 1 at 6 s and gives each snapshot that follows; the last report.

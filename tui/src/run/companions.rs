@@ -14,6 +14,7 @@ use crate::hooks::{Event, Failure, Hooks};
 use crate::json;
 use crate::model::sample::{Nanos, Sample};
 use crate::model::snapshot::{Change, Connection, Snapshot};
+use crate::reset::latency::Latency;
 use crate::reset::policy::Mode;
 use crate::reset::{Action, Report};
 use crate::verdict::Cause;
@@ -49,6 +50,11 @@ impl Companions {
     pub(super) fn threshold(&self) -> Option<Duration> {
         let policy = self.resets.as_ref()?.resetter.policy();
         policy.stall_after.filter(|_| matches!(policy.mode, Mode::Auto | Mode::DryRun))
+    }
+
+    /// How late resets were so far, where there may be some.
+    pub(super) fn latency(&self) -> Option<&Latency> {
+        self.resets.as_ref().map(|resets| resets.resetter.latency())
     }
 
     /// Decides about resets.
@@ -211,6 +217,10 @@ pub(super) enum Aside {
 }
 
 fn count(exporter: Option<&Exporter>, report: &Report) {
+    let Some(exporter) = exporter else { return };
+    if let Action::Done { latency: Some(latency) } = report.action {
+        exporter.note_reset_latency(latency);
+    }
     let result = match report.action {
         Action::Done { .. } => ResetResult::Ok,
         Action::DryRun => ResetResult::DryRun,
@@ -218,7 +228,5 @@ fn count(exporter: Option<&Exporter>, report: &Report) {
         Action::Failed(_) => ResetResult::Error,
         Action::Followed { .. } => return,
     };
-    if let Some(exporter) = exporter {
-        exporter.count_reset(report.connection.verdict.cause.unwrap_or(Cause::Unknown), result);
-    }
+    exporter.count_reset(report.connection.verdict.cause.unwrap_or(Cause::Unknown), result);
 }

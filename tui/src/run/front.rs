@@ -11,6 +11,7 @@ use crate::dashboard::{Banner, Effect, Input, Inputs, Message, Terminal, UiState
 use crate::model::sample::Cookie;
 use crate::model::snapshot::{Change, Connection, Snapshot};
 use crate::reset::Report;
+use crate::reset::latency::Latency;
 
 /// The output of a run.
 #[derive(Debug)]
@@ -152,9 +153,14 @@ impl Front {
     }
 
     /// The last line.
-    pub(super) fn summary(&mut self, snapshot: &Snapshot, duration: Duration) -> Result<()> {
+    pub(super) fn summary(
+        &mut self,
+        snapshot: &Snapshot,
+        duration: Duration,
+        latency: Option<&Latency>,
+    ) -> Result<()> {
         match self {
-            Self::Lines(lines) => lines.summary(snapshot, duration),
+            Self::Lines(lines) => lines.summary(snapshot, duration, latency),
             Self::Screen(_) | Self::Quiet => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use super::resets;
 use crate::json;
 use crate::model::snapshot::{Change, Snapshot};
 use crate::reset::Report;
+use crate::reset::latency::Latency;
 use crate::table;
 
 /// JSON or text.
@@ -142,9 +143,14 @@ impl Lines {
     ///
     /// # Errors
     /// As for `ready`.
-    pub fn summary(&mut self, snapshot: &Snapshot, duration: Duration) -> Result<()> {
+    pub fn summary(
+        &mut self,
+        snapshot: &Snapshot,
+        duration: Duration,
+        latency: Option<&Latency>,
+    ) -> Result<()> {
         let line = match self.form {
-            Form::Json => json::summary(snapshot, duration),
+            Form::Json => json::summary(snapshot, duration, latency),
             Form::Table => table::summary(snapshot, duration),
         };
         self.put(&line)

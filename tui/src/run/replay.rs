@@ -95,7 +95,7 @@ impl<I: Iterator<Item = Result<Sample, ReadError>>> Player<I> {
                 self.front.tick(&self.snapshot, &[], true)?;
             }
             let recorded = Duration::from_nanos(self.snapshot.now_ns.saturating_sub(first_ns));
-            self.front.summary(&self.snapshot, recorded)?;
+            self.front.summary(&self.snapshot, recorded, None)?;
         }
         match end {
             End::Asked => Ok(()),

@@ -320,7 +320,7 @@ impl Run {
         for failure in self.companions.end().await {
             self.front.last_failure(&failure)?;
         }
-        self.front.summary(&self.snapshot, duration)
+        self.front.summary(&self.snapshot, duration, self.companions.latency())
     }
 }
 

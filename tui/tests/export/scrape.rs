@@ -112,12 +112,15 @@ fn losses_resets_processes_and_degradations_are_shown() {
         .collect();
     exporter.observe(shot.into(), &[]);
     exporter.count_reset(Cause::SilentPeer, ResetResult::Refused);
+    exporter.note_reset_latency(Duration::from_micros(412));
     let scrape = text(&exporter);
     assert_eq!(value(&scrape, "h2watch_events_lost_total{reason=\"ring_full\"}"), Some(3.0));
     assert_eq!(value(&scrape, "h2watch_association_failures_total"), Some(4.0));
     assert_eq!(value(&scrape, "h2watch_desyncs_total"), Some(2.0));
     assert_eq!(value(&scrape, "h2watch_degradations"), Some(1.0));
     assert_eq!(value(&scrape, "h2watch_resets_total{cause=\"silent_peer\",result=\"refused\"}"), Some(1.0));
+    let latency = |le: &str| value(&scrape, &format!("h2watch_reset_latency_seconds_bucket{{le=\"{le}\"}}"));
+    assert_eq!([latency("0.00025"), latency("0.0005"), latency("+Inf")], [Some(0.0), Some(1.0), Some(1.0)]);
     assert_eq!(
         value(&scrape, "h2watch_processes{view=\"frames\",library=\"none\",reason=\"~other\"}"),
         Some(80.0)

@@ -4,6 +4,7 @@ use crate::fixture::{self, MS, SECOND};
 use h2watch::json;
 use h2watch::model::sample::{Goaway, Library, Losses, View};
 use h2watch::model::snapshot::{Change, Connection, Snapshot};
+use h2watch::reset::latency::Latency;
 use h2watch::verdict::Cause;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -56,7 +57,9 @@ fn every_line() -> Vec<Value> {
     lines.extend(changes.iter().map(|change| parse(&json::change(&snapshot, change))));
     lines.push(parse(&json::reset(&snapshot, &reset)));
     lines.push(parse(&json::snapshot(&snapshot)));
-    lines.push(parse(&json::summary(&snapshot, Duration::from_millis(10_004))));
+    let mut latency = Latency::default();
+    latency.record(Duration::from_micros(412));
+    lines.push(parse(&json::summary(&snapshot, Duration::from_millis(10_004), Some(&latency))));
     lines
 }
 
@@ -76,6 +79,27 @@ fn every_line_has_schema_type_and_time() {
             "ready", "open", "stall", "sharpen", "recover", "close", "loss", "process", "reset", "snapshot",
             "summary"
         ]
+    );
+}
+
+#[test]
+fn the_summary_has_how_late_resets_were_where_there_may_be_some() {
+    let snapshot = fixture::snapshot(vec![]);
+    assert!(parse(&json::summary(&snapshot, Duration::ZERO, None))["reset_latency"].is_null());
+    let mut latency = Latency::default();
+    for us in [412, 488, 6_000_000] {
+        latency.record(Duration::from_micros(us));
+    }
+    let line = parse(&json::summary(&snapshot, Duration::ZERO, Some(&latency)));
+    let told = &line["reset_latency"];
+    assert_eq!(
+        (&told["count"], &told["sum_us"], &told["max_us"]),
+        (&3.into(), &6_000_900.into(), &6_000_000.into())
+    );
+    let bucket = |n: usize| (told["buckets"][n]["up_to_us"].as_u64(), told["buckets"][n]["count"].as_u64());
+    assert_eq!(
+        [bucket(0), bucket(1), bucket(10)],
+        [(Some(250), Some(0)), (Some(500), Some(2)), (None, Some(1))]
     );
 }
 
@@ -183,6 +207,8 @@ fn section(key: &str) -> Option<&'static str> {
         "tcp" => "tcp",
         "losses" => "losses",
         "totals" => "totals",
+        "reset_latency" => "reset_latency",
+        "buckets" => "bucket",
         _ => return None,
     })
 }

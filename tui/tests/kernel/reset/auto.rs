@@ -28,6 +28,8 @@ fn a_dead_connection_is_reset_and_its_outcome_is_followed() {
     assert_eq!(followed["streams_lost"], 4, "one for each worker: {followed}");
     let ended = stage.end();
     assert_eq!(ended.summary()["totals"]["resets"], 1, "the healthy neighbour is left alone");
+    let latency = &ended.summary()["reset_latency"];
+    assert_eq!((&latency["count"], &latency["sum_us"]), (&1.into(), &done["latency_us"]), "{latency}");
     assert_eq!(ended.errors.matches("BROKEN").count(), 1, "{}", ended.errors);
 }
 
