@@ -38,7 +38,7 @@ pub(crate) fn stalled(id: Cookie, pid: u32, cause: Cause) -> Connection {
     Connection { stalled_since_ns: Some(START + 4_000 * MS), stalls: 1, ..staged.connection(verdict) }
 }
 
-fn at(ms: u64, connections: &[Connection]) -> Snapshot {
+pub(crate) fn at(ms: u64, connections: &[Connection]) -> Snapshot {
     Snapshot { now_ns: START + ms * MS, connections: connections.to_vec(), ..Snapshot::default() }
 }
 
@@ -51,18 +51,18 @@ fn healthy(mut connection: Connection, heard_ms: u64) -> Connection {
 }
 
 /// Answers with what the test put in; counts what was destroyed.
-struct Fake {
+pub(crate) struct Fake {
     now_ns: Nanos,
     fresh: Vec<Connection>,
     lost: Duration,
-    answer: fn() -> anyhow::Result<diag::Outcome>,
+    pub(crate) answer: fn() -> anyhow::Result<diag::Outcome>,
     /// How long the kernel takes to answer.
     call_ns: Nanos,
     destroyed: Vec<Cookie>,
 }
 
 impl Fake {
-    fn of(snapshot: &Snapshot) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
         Self {
             now_ns: snapshot.now_ns,
             fresh: snapshot.connections.clone(),

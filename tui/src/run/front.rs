@@ -103,7 +103,7 @@ impl Front {
         match self {
             Self::Lines(lines) => lines.reset(snapshot, report),
             Self::Screen(screen) => {
-                screen.ui.message = Some(super::resets::message(report));
+                screen.ui.message = Some(Message::from(report));
                 screen.show(snapshot)
             }
             Self::Quiet => Ok(()),

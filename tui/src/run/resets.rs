@@ -132,9 +132,11 @@ pub(super) fn line(snapshot: &Snapshot, report: &Report) -> String {
 }
 
 /// A report as a line on the dashboard.
-pub(super) fn message(report: &Report) -> Message {
-    let bad = matches!(report.action, Action::Refused(_) | Action::Failed(_));
-    Message { text: format!("reset {}: {}", report.action.as_str(), report.reason()), bad }
+impl From<&Report> for Message {
+    fn from(report: &Report) -> Self {
+        let bad = matches!(report.action, Action::Refused(_) | Action::Failed(_));
+        Message { text: format!("reset {}: {}", report.action.as_str(), report.reason()), bad }
+    }
 }
 
 fn micros(duration: Duration) -> u64 {

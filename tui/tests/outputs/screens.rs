@@ -5,10 +5,14 @@ use crate::keys::{press, ui};
 use h2watch::dashboard::{Banner, Message, Theme, UiState, draw};
 use h2watch::model::sample::{Library, Losses, View};
 use h2watch::model::snapshot::{Connection, Snapshot};
+use h2watch::reset::outcome::Recovery;
+use h2watch::reset::policy::Mode;
+use h2watch::reset::{Action, Report};
 use h2watch::verdict::{Cause, State, Verdict};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
+use std::time::Duration;
 
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (200, 50);
@@ -193,10 +197,17 @@ fn reset() {
     let question = screen(&lossy(), &of_a_lossy_one, SMALL).to_string();
     assert!(question.contains("about 7 streams in flight fail at once"), "{question}");
     check("reset_off", &stalled(), "r", |_| {});
-    check("reset_outcome", &stalled(), "", |ui| {
-        let text = "reset orders-api[4213] → 10.0.3.17:8443: new connection after 3ms, first frame after 5ms";
-        ui.message = Some(Message { text: text.into(), bad: false });
-    });
+    let (opened, first_frame) = (Duration::from_millis(3), Duration::from_millis(5));
+    let report = Report {
+        at_ns: 0,
+        connection: stalled().connections.swap_remove(0),
+        mode: Mode::Confirm,
+        action: Action::Followed {
+            recovery: Recovery::Recovered { opened, first_frame },
+            streams_lost: Some(37),
+        },
+    };
+    check("reset_outcome", &stalled(), "", |ui| ui.message = Some(Message::from(&report)));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! noticed by the cookie, harms nobody, and is a line of the audit file. Needs CAP_NET_ADMIN.
 
 use super::*;
-use crate::reset::policy::{Mode, Policy};
-use crate::reset::tests::stalled;
+use crate::reset::policy::{Budget, Mode, Policy};
+use crate::reset::tests::{Fake, at, stalled};
 use crate::verdict::Cause;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use serde_json::Value;
@@ -122,4 +122,65 @@ fn one_that_is_still_there_is_reset() {
     assert_eq!(line["result"], "done", "{line}");
     let error = client.read(&mut [0; 1]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+}
+
+/// Results and reasons of the audit lines of looks at these connections, one after the other.
+fn audited(
+    policy: &Policy,
+    looks: &[&[Connection]],
+    late: Duration,
+    answer: fn() -> Result<Outcome>,
+) -> Vec<[String; 2]> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Some(AuditLog::open(&path).unwrap());
+    let mut resets = Resets { resetter: Resetter::new(policy.clone()), audit };
+    for (snapshot, ms) in looks.iter().zip(6_000..).map(|(look, ms)| (at(ms, look), ms)) {
+        let late = if ms == 6_000 { late } else { Duration::ZERO };
+        let mut world = Fake::of(&snapshot);
+        world.answer = answer;
+        for report in resets.resetter.tick(&snapshot, late, &mut world) {
+            resets.note(&snapshot, &report).unwrap();
+        }
+    }
+    let written = std::fs::read_to_string(path).unwrap();
+    let lines = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| ["result", "reason"].map(|key| line[key].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn every_decision_is_an_audit_line_with_its_reason() {
+    let auto = Policy { mode: Mode::Auto, ..Policy::default() };
+    let total = Policy { budget_total: Budget::per_minute(1), ..auto.clone() };
+    let dead = [stalled(1, 7, Cause::SilentPeer), stalled(2, 8, Cause::SilentPeer)];
+    let (one, hung) = (&dead[..1], [stalled(1, 7, Cause::HungServer)]);
+    let done: fn() -> Result<Outcome> = || Ok(Outcome::Destroyed);
+    let no_right: fn() -> Result<Outcome> = || anyhow::bail!("SOCK_DESTROY needs CAP_NET_ADMIN");
+    let late = Duration::from_millis(700);
+    type Told<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(_, &[&[Connection]], _, _, Told<'_>); 4] = [
+        (&auto, &[&hung], Duration::ZERO, done, &[("refused", "not among the causes")]),
+        (
+            &total,
+            &[&dead],
+            Duration::ZERO,
+            done,
+            &[("done", "3 streams"), ("refused", "budget of all processes")],
+        ),
+        (&auto, &[one], late, done, &[("refused", "this machine stood still")]),
+        (
+            &auto,
+            &[one, one],
+            Duration::ZERO,
+            no_right,
+            &[("failed", "CAP_NET_ADMIN"), ("refused", "it failed before")],
+        ),
+    ];
+    for (policy, looks, late, answer, wanted) in cases {
+        let told = audited(policy, looks, late, answer);
+        assert_eq!(told.len(), wanted.len(), "{told:?}");
+        for ([result, reason], (as_result, with_words)) in told.iter().zip(wanted) {
+            assert!(result == as_result && reason.contains(with_words), "{wanted:?}: {told:?}");
+        }
+    }
 }
