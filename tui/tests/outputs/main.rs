@@ -7,6 +7,8 @@ mod json;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod screens;
 #[cfg(test)]
 mod table;

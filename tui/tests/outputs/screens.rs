@@ -185,6 +185,36 @@ fn banners() {
     check("demo_unplugged", &stalled(), "", |ui| ui.banner = Banner::Demo { unplugged: true });
 }
 
+/// Whatever is on the screen and whatever lies over it; `shows`: what only that has.
+#[test]
+fn a_recording_is_labelled_on_every_screen_and_under_every_overlay() {
+    let snapshot = degraded();
+    let screens = [
+        ("", "STATE"),
+        ("\n", "coverage    frames"),
+        ("\nG", "coverage    frames"),
+        ("c", "What is seen, what is not, and why"),
+        ("o", "a line of the command"),
+        ("/node\n", "STATE"),
+    ];
+    for (keys, shows) in screens {
+        for overlay in ["", "?", "r", "/x", "p"] {
+            for size in [SMALL, LARGE, (40, 12)] {
+                let mut ui = ui(size);
+                ui.reset_allowed = true;
+                ui.banner = Banner::Recording("checkout.h2w".into());
+                ui.output = Some(vec!["a line of the command".to_owned()]);
+                press(&mut ui, keys, &snapshot);
+                let under = screen(&snapshot, &ui, LARGE).to_string();
+                press(&mut ui, overlay, &snapshot);
+                let text = screen(&snapshot, &ui, size).to_string();
+                assert!(text.contains(" RECORDING  checkout.h2w"), "{keys:?} {overlay:?} {size:?}: {text}");
+                assert!(size != LARGE || under.contains(shows), "{keys:?} is another screen: {under}");
+            }
+        }
+    }
+}
+
 #[test]
 fn reset() {
     let allow = |ui: &mut UiState| ui.reset_allowed = true;

@@ -19,7 +19,7 @@ const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
 
 /// A child on a pseudo-terminal of 80x24, and a thread that reads what it prints.
-struct Session {
+pub(crate) struct Session {
     child: Child,
     terminal: OwnedFd,
     keyboard: File,
@@ -29,6 +29,15 @@ struct Session {
 
 impl Session {
     fn start(ending: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "terminal::child", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("H2WATCH_TEST_ENDING", ending);
+        Self::run(command)
+    }
+
+    /// Any program.
+    pub(crate) fn run(mut command: Command) -> Self {
         let master =
             rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         rustix::pty::grantpt(&master).unwrap();
@@ -38,14 +47,7 @@ impl Session {
         let terminal = open();
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&terminal, size).unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "terminal::child", "--ignored", "--nocapture", "--test-threads=1"])
-            .env("H2WATCH_TEST_ENDING", ending)
-            .stdin(open())
-            .stdout(open())
-            .stderr(Stdio::from(open()))
-            .spawn()
-            .unwrap();
+        let child = command.stdin(open()).stdout(open()).stderr(Stdio::from(open())).spawn().unwrap();
         let keyboard = File::from(master);
         let mut screen = keyboard.try_clone().unwrap();
         let (sender, printed) = mpsc::channel();
@@ -64,7 +66,7 @@ impl Session {
         Self { child, terminal: terminal.into(), keyboard, printed, text: String::new() }
     }
 
-    fn wait_for(&mut self, wanted: &str) {
+    pub(crate) fn wait_for(&mut self, wanted: &str) {
         while !self.text.contains(wanted) {
             let bytes = self.printed.recv_timeout(DEADLINE).unwrap_or_else(|_| {
                 panic!("{wanted:?} was not printed, but: {:?}", self.text);
@@ -75,6 +77,23 @@ impl Session {
 
     fn raw(&self) -> bool {
         !tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// What came before the dashboard took the terminal, and what it has drawn so far.
+    pub(crate) fn before_and_on_screen(&self) -> (&str, &str) {
+        self.text.split_once(ENTER).unwrap()
+    }
+
+    /// A person quits, and has the terminal again.
+    pub(crate) fn quit(mut self) {
+        self.press("q");
+        self.wait_for(LEAVE);
+        assert!(self.child.wait().unwrap().success());
+        assert!(!self.raw());
     }
 
     /// What is true however the dashboard ends.
@@ -96,7 +115,7 @@ fn keys_arrive_and_the_terminal_is_given_back_at_the_end() {
     let mut session = Session::start("quit");
     session.wait_for("orders-api");
     assert!(session.raw());
-    session.keyboard.write_all(b"q").unwrap();
+    session.press("q");
     session.ends(true, "1 passed");
 }
 

@@ -78,18 +78,37 @@ fn without_root() {
     assert_refused(&output, &["root"]);
 }
 
+/// In a mount namespace of its own, where the hierarchy is not mounted.
+fn run_without_cgroup_v2(options: &str) -> Output {
+    let mount = cgroup::mount();
+    let script = format!("umount {} && exec \"$0\" {options}", mount.display());
+    Command::new(tools::program("unshare"))
+        .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_h2watch")])
+        .output()
+        .expect("unshare starts")
+}
+
 #[test]
 fn without_cgroup_v2() {
-    let script = format!("umount {} && exec \"$0\" \"$@\"", cgroup::mount().display());
-    let own = std::process::id().to_string();
-    for options in [["--", "true"], ["--pid", &own]] {
-        let output = Command::new(tools::program("unshare"))
-            .args(["--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_h2watch"), "--output", "json"])
-            .args(options)
-            .output()
-            .expect("unshare starts");
+    let own = format!("--pid {}", std::process::id());
+    for options in ["-- true", &own] {
+        let output = run_without_cgroup_v2(&format!("--output json {options}"));
         assert_refused(&output, &["no cgroup v2 hierarchy is mounted", "mount -t cgroup2"]);
     }
+}
+
+/// What was asked for, a demonstration, is given.
+#[test]
+fn without_cgroup_v2_the_demo_says_why_and_plays_its_recording() {
+    let output = run_without_cgroup_v2("demo --output json --for 1s");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert!(errors.contains("no cgroup v2 hierarchy is mounted: mount one with"), "{errors}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(lines.iter().all(|line| line["recording"].is_string()), "each line says it: {text}");
+    let reason = lines[0]["degradations"][0].as_str().unwrap_or_default();
+    assert!(reason.contains("no cgroup v2 hierarchy is mounted"), "{reason}");
 }
 
 /// The ABI version is four bytes of a section of their own; whatever it says, another number is refused.
