@@ -133,6 +133,10 @@ fn mixed(server: SocketAddr) {
         assert!(received.contains_key(kind), "the server sends {kind}: {received:?}");
     }
     assert_eq!(number(connection, "streams_in_flight"), 0, "{connection}");
+    // One in ten is cancelled without an answer, another one in ten behind its response HEADERS.
+    assert_eq!(client["cancelled_unanswered"], 100);
+    assert_eq!(number(connection, "streams_abandoned"), 100, "{connection}");
+    assert_eq!(number(&ended.summary()["totals"], "streams_abandoned"), 100);
 }
 
 #[test]

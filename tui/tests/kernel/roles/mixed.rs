@@ -14,6 +14,8 @@ use std::time::Duration;
 struct Tally {
     opened: AtomicU64,
     cancelled: AtomicU64,
+    /// Of those, without any answer.
+    unanswered: AtomicU64,
 }
 
 pub(super) fn play(arguments: &[&str]) {
@@ -45,8 +47,11 @@ async fn run(address: SocketAddr, streams: u64, parallel: u64) {
     pinger.ping(h2::Ping::opaque()).await.expect("the server answers PING");
     drop(client);
     let _ = tokio::time::timeout(Duration::from_secs(2), driver).await;
-    let (opened, cancelled) = (tally.opened.load(Ordering::Relaxed), tally.cancelled.load(Ordering::Relaxed));
-    println!("\nCLIENT {{\"opened\":{opened},\"cancelled\":{cancelled}}}");
+    let [opened, cancelled, unanswered] =
+        [&tally.opened, &tally.cancelled, &tally.unanswered].map(|n| n.load(Ordering::Relaxed));
+    println!(
+        "\nCLIENT {{\"opened\":{opened},\"cancelled\":{cancelled},\"cancelled_unanswered\":{unanswered}}}"
+    );
 }
 
 async fn work(client: SendRequest<Bytes>, streams: u64, next: Arc<AtomicU64>, tally: Arc<Tally>) {
@@ -90,9 +95,15 @@ async fn exchange(mut client: SendRequest<Bytes>, i: u64, tally: &Tally) -> Resu
         }
     }
     if cancel {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        // What has an answer by then is not given up for want of one.
+        if path == "/headers" {
+            response.await?;
+        } else {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         body.send_reset(h2::Reason::CANCEL);
         tally.cancelled.fetch_add(1, Ordering::Relaxed);
+        tally.unanswered.fetch_add(u64::from(path != "/headers"), Ordering::Relaxed);
         return Ok(());
     }
     let mut body = response.await?.into_body();
