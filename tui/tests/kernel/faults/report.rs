@@ -11,7 +11,9 @@ const HEAD: &str = "\
 # How often the cause is right
 
 Every fault is produced for real (a link between two network namespaces that loses segments, a stopped process, servers and
-clients that misbehave), h2watch runs with its default settings, and the cause that it reports last is counted. Written by
+clients that misbehave), h2watch runs with its default settings, and the cause that it reports last, 6 s after the first, is counted. A
+run is wrong where the sentence lacks the numbers or the direction that it must name, where a stall was reported before the fault, and
+where one was called over. Written by
 ";
 
 /// All of `docs/accuracy.md`.
@@ -50,7 +52,9 @@ fn said_of(outcome: &Outcome) -> String {
     if outcome.causes.is_empty() {
         return "no stall was reported".to_owned();
     }
-    format!("{}: \"{}\"", outcome.causes.join(", then "), outcome.evidence)
+    let early = if outcome.early { "before the fault: " } else { "" };
+    let ended = if outcome.recovers > 0 { ", and called well again" } else { "" };
+    format!("{early}{}{ended}: \"{}\"", outcome.causes.join(", then "), outcome.evidence)
 }
 
 /// Rows: what was done. Columns: what was said.
@@ -126,7 +130,10 @@ mod tests {
             client,
             causes: vec![fault.cause.to_owned()],
             after_s: Some(2.0),
-            evidence: format!("7 streams; {} 3 times", fault.says),
+            early: false,
+            recovers: 0,
+            evidence: format!("7 streams; {} 3 times", fault.says.join(" ")),
+            advice: String::new(),
         };
         rows().map(right).collect()
     }
@@ -156,13 +163,19 @@ mod tests {
         outcomes[1].after_s = None;
         // The cause alone is not enough.
         outcomes[2].evidence = "something else".to_owned();
+        // Nor is the right cause at the wrong time, or for a while.
+        outcomes[3].early = true;
+        outcomes[4].recovers = 1;
         let text = written(&outcomes);
         let head =
-            format!("{} of {n} runs had their cause and its sentence; 1 came later than they must.", n - 3);
+            format!("{} of {n} runs had their cause and its sentence; 1 came later than they must.", n - 5);
+        let said = &outcomes[0].evidence;
         let wrong = [
-            "* drop both ways (h2c: Rust h2): black_hole, then unknown: \"7 streams; not acknowledged 3 times\"",
-            "* drop both ways (h2c: Go net/http): no stall was reported",
-            "* drop both ways (h2c: Node): black_hole: \"something else\"",
+            format!("* drop both ways (h2c: Rust h2): black_hole, then unknown: \"{said}\""),
+            "* drop both ways (h2c: Go net/http): no stall was reported".to_owned(),
+            "* drop both ways (h2c: Node): black_hole: \"something else\"".to_owned(),
+            format!("* drop both ways (OpenSSL: Node): before the fault: black_hole: \"{said}\""),
+            format!("* drop both ways (Go TLS: net/http): black_hole, and called well again: \"{said}\""),
         ];
         assert!(text.contains(&format!("{head}\n{}\n", wrong.join("\n"))), "{text}");
     }

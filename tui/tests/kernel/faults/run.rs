@@ -8,13 +8,15 @@ use crate::support::now_ns;
 use crate::support::programs::Program;
 use crate::support::watch::{Watch, text};
 use serde_json::Value;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A cause may become sharper, but not later than this.
-const SETTLES: Duration = Duration::from_secs(3);
+/// For so long it is listened whether the cause becomes another one, or the stall ends. A less sharp cause takes the place of one
+/// whose evidence has been gone for 5 s (`SETTLE_NS` in `tui/src/verdict/standing.rs`).
+const SETTLES: Duration = Duration::from_secs(6);
 /// After the time in which it must be said: what comes that late is told as late, not as missing.
 const GRACE: Duration = Duration::from_secs(10);
 /// Generous: a large program (Node) is searched for its TLS functions when it appears.
@@ -29,7 +31,12 @@ pub(crate) struct Outcome {
     pub(crate) causes: Vec<String>,
     /// From the strike to the first stall line.
     pub(crate) after_s: Option<f64>,
+    /// It was called stalled before the strike, while all was well.
+    pub(crate) early: bool,
+    /// How often it was called well again; no fault here ends by itself.
+    pub(crate) recovers: u32,
     pub(crate) evidence: String,
+    pub(crate) advice: String,
 }
 
 impl Outcome {
@@ -39,7 +46,11 @@ impl Outcome {
     }
 
     pub(crate) fn is_right(&self) -> bool {
-        self.said() == self.fault.cause && self.evidence.contains(self.fault.says)
+        let in_sentence = |part: &&str| self.evidence.contains(*part);
+        self.said() == self.fault.cause
+            && self.fault.says.iter().all(in_sentence)
+            && !self.early
+            && self.recovers == 0
     }
 
     pub(crate) fn in_time(&self) -> bool {
@@ -100,13 +111,23 @@ impl Watched {
         program.hear("CONNECTED");
         let warm = |line: &Value| is_warm(line, &remote, world.warm);
         self.watch.wait_after(from, SOON, "snapshot of a warm connection", warm);
+        let striking_ns = now_ns();
         match world.told {
             Some(line) => program.tell(line),
             None => (world.strike)(),
         }
         let struck_ns = now_ns();
-        let outcome = Outcome { fault, client, causes: Vec::new(), after_s: None, evidence: String::new() };
-        let outcome = self.listen(outcome, from, &remote, struck_ns);
+        let outcome = Outcome {
+            fault,
+            client,
+            causes: Vec::new(),
+            after_s: None,
+            early: false,
+            recovers: 0,
+            evidence: String::new(),
+            advice: String::new(),
+        };
+        let outcome = self.listen(outcome, from, &remote, striking_ns..struck_ns);
         drop(program);
         drop(world.parts);
         outcome
@@ -121,7 +142,9 @@ impl Watched {
         program.tell("connect");
     }
 
-    fn listen(&self, mut outcome: Outcome, from: usize, remote: &str, struck_ns: u64) -> Outcome {
+    /// `strike_ns`: when the strike began and when it was done. In between the fault may be there already.
+    fn listen(&self, mut outcome: Outcome, from: usize, remote: &str, strike_ns: Range<u64>) -> Outcome {
+        let struck_ns = strike_ns.end;
         let mut until_ns = struck_ns + (outcome.fault.within + GRACE).as_nanos() as u64;
         let mut seen = from;
         while now_ns() < until_ns {
@@ -129,15 +152,21 @@ impl Watched {
                 seen += 1;
                 let connection = &line.content["connection"];
                 let kind = text(&line.content["type"]);
-                if (kind != "stall" && kind != "sharpen") || connection["remote"] != remote {
+                if connection["remote"] != remote {
                     continue;
                 }
+                outcome.recovers += u32::from(kind == "recover");
+                if kind != "stall" && kind != "sharpen" {
+                    continue;
+                }
+                outcome.early |= line.at_ns < strike_ns.start;
                 if outcome.after_s.is_none() {
                     outcome.after_s = Some((line.at_ns as f64 - struck_ns as f64) / 1e9);
                     until_ns = line.at_ns + SETTLES.as_nanos() as u64;
                 }
                 outcome.causes.push(text(&connection["cause"]));
                 outcome.evidence = text(&connection["evidence"]);
+                outcome.advice = text(&connection["advice"]);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
