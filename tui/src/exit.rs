@@ -7,7 +7,8 @@ pub enum Exit {
     Success,
     /// A connection is stalled (`check`), or something is missing that a part of the job needs (`doctor`).
     Stalled,
-    /// It could not be told: no rights, no such process, bad input. clap uses the same number for bad arguments.
+    /// It could not be told: no rights, no such process, bad input, or (`check`) not enough was seen to call it healthy. clap uses
+    /// the same number for bad arguments.
     CouldNotTell,
     /// `check`: a connection is stalled, and none of them with more than severity `warning`.
     StalledMildly,

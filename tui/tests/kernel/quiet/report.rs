@@ -1,6 +1,6 @@
 //! The table of what is no stall, as text for people.
 
-use crate::support::scenes::Played;
+use crate::support::scenes::{LONG_PAUSE, Played};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -20,15 +20,19 @@ fn document(played: &[Played], seconds: u64, setting: Option<&str>) -> String {
 What is slow, lossy, far away, quiet or paused, and healthy all the same, for {seconds} seconds each, all at the same time, h2watch with its
 default settings. Written by `{setting}cargo xtask accept quiet` (Linux {kernel}), which fails where a stall is reported.
 
-The clients take the whole answer of each request, and wait for it however long it takes. The link of \"300 ms round trip\" and \"link
-flaps\" is a pair of tun devices: TCP itself sees the round trip and the loss.
+The clients take the whole answer of each request, and wait for it however long it takes. Over TLS they are Node (OpenSSL, seen frame by
+frame) and one with rustls that nothing can be probed of; what that one opened is not known, and the records that it sent are counted. The link
+of \"300 ms round trip\" and \"link flaps\" is a pair of tun devices: TCP itself sees the round trip and the loss. \"Paused\" is stopped for 8 s
+again and again, and once for {} s.
 
 | what goes on | streams opened | stalls reported |
 |---|---:|---:|
-"
+",
+        LONG_PAUSE.as_secs()
     );
-    for Played { name, streams, ended } in played {
-        let _ = writeln!(text, "| {name} | {streams} | {} |", ended.of("stall").len());
+    for Played { name, streams, records, ended } in played {
+        let unit = if *records { " records" } else { "" };
+        let _ = writeln!(text, "| {name} | {streams}{unit} | {} |", ended.of("stall").len());
     }
     text
 }

@@ -7,15 +7,19 @@ use super::far::Far;
 use super::netns::Cable;
 use super::programs::{self, Program};
 use super::servers;
-use super::traffic::{busy, busy_between, patient};
+use super::traffic::{Tls, busy, busy_between, patient};
 use super::watch::{Ended, Watch, signal_process};
+use crate::faults::clients::Front;
 use rustix::process::Signal;
+use serde_json::Value;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Seconds for each of them, in `cargo xtask accept quiet`.
 pub(crate) const SECONDS: &str = "H2WATCH_QUIET_SECONDS";
 const SOON: Duration = Duration::from_secs(30);
+/// Longer than anything that verdicts wait for. Played once, where there is time for it.
+pub(crate) const LONG_PAUSE: Duration = Duration::from_secs(150);
 
 /// A healthy pair, and what goes on around it until the time is up.
 #[derive(Debug)]
@@ -24,7 +28,11 @@ struct Scene {
     /// Streams that it opens in a minute, at least: a client that does nothing proves nothing. Three times as many on a machine
     /// that has nothing else to do. 0: they never end.
     streams_per_minute: u64,
-    play: fn(&Stage<'_>) -> Ended,
+    /// Only records are seen of it: those that the client sends are counted in the place of streams.
+    records: bool,
+    /// Also where there is no time for all of them.
+    always: bool,
+    play: Play,
 }
 
 /// What came of it.
@@ -32,6 +40,8 @@ struct Scene {
 pub(crate) struct Played {
     pub(crate) name: &'static str,
     pub(crate) streams: u64,
+    /// Those are TLS records.
+    pub(crate) records: bool,
     pub(crate) ended: Ended,
 }
 
@@ -42,48 +52,63 @@ struct Stage<'a> {
     last: Duration,
 }
 
-const SCENES: [Scene; 11] = [
+const SCENES: [Scene; 21] = [
+    h2c("long poll, 60 s", 2, |stage| stage.requests(2, 0, "/wait/60000-60000")),
+    h2c("server-sent events", 0, |stage| stage.requests(3, 0, "/events/15000")),
+    h2c("streams, quiet for minutes", 0, |stage| stage.requests(3, 0, "/events/180000")),
+    h2c("2 s a response, 50 at a time", 500, |stage| stage.requests(50, 10, "/wait/2000-2000")),
+    h2c("20 to 60 s to the first byte, 4 at a time", 4, |stage| stage.requests(4, 100, "/wait/20000-60000")),
+    h2c("1,000 streams at once", 3000, |stage| stage.requests(1000, 5000, "/bytes/100")),
+    h2c("5 % loss", 200, loss),
+    h2c("300 ms round trip", 200, far_away),
+    h2c("link flaps for 1 s", 200, flap),
+    h2c("server restarts", 100, restart),
+    h2c("both sides paused", 100, |stage| pause(stage, None)),
+    frames("long poll, 60 s, TLS", 2, |stage| stage.encrypted(Tls::Node, 2, 0, "/wait/60000-60000")),
+    frames("server-sent events, TLS", 0, |stage| stage.encrypted(Tls::Node, 3, 0, "/events/15000")),
+    frames("streams, quiet for minutes, TLS", 0, |stage| stage.encrypted(Tls::Node, 3, 0, "/events/180000")),
+    frames("20 to 60 s to the first byte, 4 at a time, TLS", 4, |stage| {
+        stage.encrypted(Tls::Node, 4, 100, "/wait/20000-60000")
+    }),
+    frames("both sides paused, TLS", 100, |stage| pause(stage, Some(Tls::Node))),
+    records("long poll, 60 s, TLS seen as records", 2, |stage| {
+        stage.encrypted(Tls::Rustls, 2, 0, "/wait/60000-60000")
+    }),
+    records("server-sent events, TLS seen as records", 0, |stage| {
+        stage.encrypted(Tls::Rustls, 3, 0, "/events/15000")
+    }),
+    records("streams, quiet for minutes, TLS seen as records", 0, |stage| {
+        stage.encrypted(Tls::Rustls, 3, 0, "/events/180000")
+    }),
     Scene {
-        name: "long poll, 60 s",
-        streams_per_minute: 2,
-        play: |stage| stage.requests(2, 0, "/wait/60000-60000"),
+        always: true,
+        ..records("20 to 60 s to the first byte, 4 at a time, TLS seen as records", 4, |stage| {
+            stage.encrypted(Tls::Rustls, 4, 100, "/wait/20000-60000")
+        })
     },
-    Scene {
-        name: "server-sent events",
-        streams_per_minute: 0,
-        play: |stage| stage.requests(3, 0, "/events/15000"),
-    },
-    Scene {
-        name: "streams, quiet for minutes",
-        streams_per_minute: 0,
-        play: |stage| stage.requests(3, 0, "/events/180000"),
-    },
-    Scene {
-        name: "2 s a response, 50 at a time",
-        streams_per_minute: 500,
-        play: |stage| stage.requests(50, 10, "/wait/2000-2000"),
-    },
-    Scene {
-        name: "20 to 60 s to the first byte, 4 at a time",
-        streams_per_minute: 4,
-        play: |stage| stage.requests(4, 100, "/wait/20000-60000"),
-    },
-    Scene {
-        name: "1,000 streams at once",
-        streams_per_minute: 3000,
-        play: |stage| stage.requests(1000, 5000, "/bytes/100"),
-    },
-    Scene { name: "5 % loss", streams_per_minute: 200, play: loss },
-    Scene { name: "300 ms round trip", streams_per_minute: 200, play: far_away },
-    Scene { name: "link flaps for 1 s", streams_per_minute: 200, play: flap },
-    Scene { name: "server restarts", streams_per_minute: 100, play: restart },
-    Scene { name: "both sides paused", streams_per_minute: 100, play: pause },
+    records("both sides paused, TLS seen as records", 100, |stage| pause(stage, Some(Tls::Rustls))),
 ];
 
-/// Those with `only` in their names, all at the same time, each for so long and with an h2watch of its own.
-pub(crate) fn play(options: &[&str], last: Duration, only: &str) -> Vec<Played> {
+type Play = fn(&Stage<'_>) -> Ended;
+
+const fn h2c(name: &'static str, streams_per_minute: u64, play: Play) -> Scene {
+    Scene { name, streams_per_minute, records: false, always: true, play }
+}
+
+const fn frames(name: &'static str, streams_per_minute: u64, play: Play) -> Scene {
+    Scene { always: false, ..h2c(name, streams_per_minute, play) }
+}
+
+const fn records(name: &'static str, streams_per_minute: u64, play: Play) -> Scene {
+    Scene { records: true, ..frames(name, streams_per_minute, play) }
+}
+
+/// Those with `only` in their names, all at the same time, each for so long and with an h2watch of its own. `all`: also those for
+/// which a short run has no time.
+pub(crate) fn play(options: &[&str], last: Duration, all: bool, only: &str) -> Vec<Played> {
     let stage = Stage { options, last };
-    let chosen: Vec<&Scene> = SCENES.iter().filter(|scene| scene.name.contains(only)).collect();
+    let is_chosen = |scene: &&Scene| (all || scene.always) && scene.name.contains(only);
+    let chosen: Vec<&Scene> = SCENES.iter().filter(is_chosen).collect();
     thread::scope(|scope| {
         let playing: Vec<_> = chosen.iter().map(|scene| scope.spawn(|| scene.play(&stage))).collect();
         playing.into_iter().map(|thread| thread.join().expect("it plays to its end")).collect()
@@ -97,12 +122,15 @@ pub(crate) fn is_all(played: &[Played]) -> bool {
 
 impl Scene {
     fn play(&self, stage: &Stage<'_>) -> Played {
-        let Self { name, streams_per_minute, .. } = *self;
+        let Self { name, streams_per_minute, records, .. } = *self;
         let ended = (self.play)(stage);
-        let streams = number(&ended.summary()["totals"], "streams_opened");
+        let sent = |connection: &Value| connection["records_sent"]["application"].as_u64().unwrap_or(0);
+        let opened = number(&ended.summary()["totals"], "streams_opened");
+        assert_eq!(opened == 0, records, "{name}: streams are counted where frames are seen, and only there");
+        let streams = if records { ended.connections().values().map(sent).sum() } else { opened };
         let least = (streams_per_minute * stage.last.as_secs() / 60).max(1);
         assert!(streams >= least, "{name}: only {streams} streams were opened, not {least}");
-        Played { name, streams, ended }
+        Played { name, streams, records, ended }
     }
 }
 
@@ -135,6 +163,12 @@ impl Stage<'_> {
     /// `workers` that request `path` over one connection, with a pause after each answer.
     fn requests(&self, workers: u32, pause_ms: u32, path: &str) -> Ended {
         self.watch(&patient(servers::start(), workers, pause_ms, path), || {})
+    }
+
+    /// The same over TLS.
+    fn encrypted(&self, tls: Tls, workers: u32, pause_ms: u32, path: &str) -> Ended {
+        let front = Front::tls(servers::start(), Vec::new());
+        self.watch(&tls.patient(front.address, workers, pause_ms, path), || {})
     }
 }
 
@@ -177,17 +211,28 @@ fn restart(stage: &Stage<'_>) -> Ended {
     })
 }
 
-/// A laptop whose lid is closed for eight seconds: client and server stop at the same moment and go on at the same moment.
-fn pause(stage: &Stage<'_>) -> Ended {
+/// A laptop whose lid is closed for eight seconds, and once for longer: client and server, and the TLS between them, stop at the
+/// same moment and go on at the same moment.
+fn pause(stage: &Stage<'_>, tls: Option<Tls>) -> Ended {
     let (server, address) = programs::server();
+    let front = tls.map(|_| Front::tls(address, Vec::new()));
+    let front = front.as_ref().and_then(|front| Some((front.address, front.program.as_ref()?)));
+    let words = match (tls, &front) {
+        (Some(tls), Some((address, _))) => tls.patient(*address, 4, 100, "/bytes/1000"),
+        _ => busy(address),
+    };
     let cgroup = Cgroup::new("pause");
-    let client = Program::start_with(&busy(address), |command| cgroup.start_inside(command));
-    let pids = [client.pid(), server.pid()];
-    let watch = Watch::start(&[stage.options, &["--pid", &pids[0].to_string()]].concat());
+    // Before the client connects: of TLS that is seen as records nothing else would be known.
+    let watch = Watch::start(&[stage.options, &["--cgroup", &cgroup.path().to_string_lossy()]].concat());
+    let mut client = Program::start_with(&words, |command| cgroup.start_inside(command));
+    client.hear("CONNECTED");
+    let all = [Some(client.pid()), front.map(|(_, program)| program.pid()), Some(server.pid())];
+    let pids: Vec<u32> = all.into_iter().flatten().collect();
+    let mut long = stage.last > 2 * LONG_PAUSE;
     stage.last(|| {
         thread::sleep(Duration::from_secs(6));
         pids.iter().for_each(|&pid| signal_process(pid, Signal::STOP));
-        thread::sleep(Duration::from_secs(8));
+        thread::sleep(if std::mem::take(&mut long) { LONG_PAUSE } else { Duration::from_secs(8) });
         pids.iter().rev().for_each(|&pid| signal_process(pid, Signal::CONT));
     });
     end(watch)

@@ -1,6 +1,8 @@
 //! A client with rustls, stripped: nothing in it can be probed. One HTTP/2 connection.
 //!
 //! `calls ADDRESS INTERVAL-MS TIMEOUT-MS`: a request per interval, cancelled after the timeout. Says CONNECTED.
+//! `patient ADDRESS WORKERS PAUSE-MS PATH`: each worker requests the path, takes the whole answer, pauses, and begins again. Says
+//! CONNECTED.
 //! `marked ADDRESS`: POST /echo with the header and the body of H2WATCH_MARK_HEADER and H2WATCH_MARK_BODY, every ten
 //! milliseconds until its standard input ends.
 
@@ -26,8 +28,14 @@ async fn main() -> Result<(), Failure> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["calls", address, interval, timeout] => calls(address, ms(interval)?, ms(timeout)?).await,
+        ["patient", address, workers, pause, path] => {
+            patient(address, workers.parse()?, ms(pause)?, path).await
+        }
         ["marked", address] => marked(address).await,
-        _ => Err("calls ADDRESS INTERVAL-MS TIMEOUT-MS, or marked ADDRESS".into()),
+        _ => Err(
+            "calls ADDRESS INTERVAL-MS TIMEOUT-MS, patient ADDRESS WORKERS PAUSE-MS PATH, or marked ADDRESS"
+                .into(),
+        ),
     }
 }
 
@@ -43,6 +51,26 @@ async fn calls(address: &str, interval: Duration, timeout: Duration) -> Result<(
         ticks.tick().await;
         let request = Request::builder().uri("https://localhost/bytes/100").body(())?;
         tokio::spawn(tokio::time::timeout(timeout, exchange(client.clone(), request, Bytes::new())));
+    }
+}
+
+async fn patient(address: &str, workers: usize, pause: Duration, path: &str) -> Result<(), Failure> {
+    let client = connect(address).await?;
+    println!("CONNECTED");
+    let uri = format!("https://localhost{path}");
+    let mut working = tokio::task::JoinSet::new();
+    for _ in 0..workers {
+        working.spawn(work(client.clone(), pause, uri.clone()));
+    }
+    // A worker ends with its connection only.
+    working.join_next().await.ok_or("no workers")??
+}
+
+async fn work(client: SendRequest<Bytes>, pause: Duration, uri: String) -> Result<(), Failure> {
+    loop {
+        let request = Request::builder().uri(&uri).body(())?;
+        exchange(client.clone(), request, Bytes::new()).await?;
+        tokio::time::sleep(pause).await;
     }
 }
 
