@@ -317,7 +317,7 @@ impl Watcher {
 
     /// Why connections may be missing, in sentences.
     pub fn unseen(&self) -> impl Iterator<Item = String> + '_ {
-        self.unfound.iter().cloned()
+        self.refused.iter().take(MAX_WARNINGS).chain(&self.unfound).cloned()
     }
 
     /// Processes and namespaces, for what acts on connections.

@@ -5,7 +5,9 @@ use crate::support::exporter::{Exporter, get};
 use crate::support::programs::Named;
 use crate::support::watch::Watch;
 use crate::support::{tools, wait_until};
+use serde_json::Value;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -44,6 +46,7 @@ fn a_cgroup_that_refuses_is_said_and_tried_again_beside_the_others() {
     let log = exporter.log();
     assert!(log.lines().any(|line| line.contains("limit") && line.contains(path)), "{log}");
     assert_eq!(refusing.attached_programs(), [connect4], "half of it stayed attached");
+    assert_check_cannot_tell(&named, path);
     let _in_last = named.sleep(|c| last.start_inside(c));
     wait_until_attached(&last);
 
@@ -52,11 +55,23 @@ fn a_cgroup_that_refuses_is_said_and_tried_again_beside_the_others() {
     exporter.wait_for("h2watch_degradations", &[], |limits| limits == limits_before);
 }
 
+/// What is not watched may be stalled.
+fn assert_check_cannot_tell(named: &Named, path: &str) {
+    let output = Command::new(env!("CARGO_BIN_EXE_h2watch"))
+        .args(["check", "--comm", &named.name, "--stall-after", "100ms", "--output", "json"])
+        .output()
+        .expect("h2watch starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let line: Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
+    let unclear = line["unclear"].as_array().expect("a list");
+    assert!(unclear.len() == 1 && unclear[0].to_string().contains(path), "{line}");
+}
+
 /// The number of the program that hangs in one place of a cgroup.
 fn program_at(cgroup: &Cgroup, place: &str) -> u64 {
     let path = cgroup.path().to_str().expect("an ASCII path");
     let shown = tools::run("bpftool", &["-j", "cgroup", "show", path]);
-    let shown: serde_json::Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
+    let shown: Value = serde_json::from_str(&shown).expect("bpftool prints JSON");
     let found = shown.as_array().into_iter().flatten().find(|program| program["name"] == place);
     found.and_then(|program| program["id"].as_u64()).unwrap_or_else(|| panic!("no {place} in {shown}"))
 }

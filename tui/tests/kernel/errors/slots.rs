@@ -61,7 +61,7 @@ fn a_place_is_given_back_once() {
     probe.attach(cgroup.path()).expect("a cgroup of our own");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("a bound socket").port();
-    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo 'GET / HTTP/1.1' >&3; cat <&3");
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo 'GET / HTTP/1.1' >&3; cat <&3 2>/dev/null");
     let _client = Program::start_with(&installed("bash", &["-c", &script]), |c| cgroup.start_inside(c));
     let mut server = listener.accept().expect("the client connects").0;
     server.read_exact(&mut [0; 14]).expect("a request");
