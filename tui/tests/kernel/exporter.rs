@@ -9,13 +9,12 @@ mod unit;
 
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::{Exporter, get};
-use crate::support::programs::{self, Program, role};
+use crate::support::programs::{self, Program, role, role_of};
 use crate::support::wait_until;
 use crate::support::watch::signal_process;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 fn steady(cgroup: &Cgroup, server: &str) -> Program {
@@ -85,15 +84,12 @@ fn the_stall_is_in_the_json(exporter: &Exporter, pid: u32, server: SocketAddr) {
 fn processes_of_a_name_are_found_when_they_start_after_the_rights_are_gone() {
     let folder = tempfile::tempdir().unwrap();
     let name = format!("h2w-x{}", std::process::id());
-    let link = folder.path().join(&name);
-    symlink(std::env::current_exe().unwrap(), &link).unwrap();
+    let link = programs::link_named(&name, folder.path());
     let (cgroup, other) = (Cgroup::new("named"), Cgroup::new("other"));
     let exporter = Exporter::start(&["--comm", &format!("h2w-.{}", std::process::id())]);
     let (_server, address) = programs::server();
     let arguments = ["5", "100", "/bytes/10", &address.to_string()].map(str::to_owned);
-    let mut words = role("steady", &arguments);
-    let program = words.iter().position(|word| word == "roles::play").unwrap() - 1;
-    words[program] = link.to_str().unwrap().to_owned();
+    let words = role_of(&link, "steady", &arguments);
     let mut client = Program::start_with(&words, |command| cgroup.start_inside(command));
     client.hear("CONNECTED ");
     let _unnamed = steady(&other, &address.to_string());

@@ -5,6 +5,7 @@ use super::tools;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,7 +17,20 @@ pub(crate) fn installed(name: &str, arguments: &[&str]) -> Vec<String> {
 
 /// This test binary as `role` with `arguments`.
 pub(crate) fn role(role: &str, arguments: &[String]) -> Vec<String> {
-    let this = std::env::current_exe().expect("this program has a path").to_string_lossy().into_owned();
+    role_of(&std::env::current_exe().expect("this program has a path"), role, arguments)
+}
+
+/// A link to this test binary: the kernel takes a process's name from the file that is executed.
+pub(crate) fn link_named(name: &str, folder: &Path) -> PathBuf {
+    let link = folder.join(name);
+    std::os::unix::fs::symlink(std::env::current_exe().expect("this program has a path"), &link)
+        .expect("a link");
+    link
+}
+
+/// Likewise, through a link.
+pub(crate) fn role_of(program: &Path, role: &str, arguments: &[String]) -> Vec<String> {
+    let this = program.to_string_lossy().into_owned();
     let settings = [
         format!("{}={role}", crate::roles::ROLE),
         format!("{}={}", crate::roles::ARGUMENTS, arguments.join(" ")),
