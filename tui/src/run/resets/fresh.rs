@@ -1,6 +1,7 @@
 //! The fresh look before a reset, as the run takes it: what it finds is judged, told, recorded, and a line of the audit file.
 
 use super::*;
+use crate::export::{Exporter, Feed, Format, LabelLimits};
 use crate::model::snapshot::Snapshot;
 use crate::model::staged::{Staged, quiet_tcp, sample};
 use crate::reset::policy::{Mode, Policy};
@@ -28,7 +29,7 @@ impl Eye for Prepared {
     }
 }
 
-/// A run without a kernel: connection 1 has been silent for 5 s, connection 2 is what the test makes of it.
+/// A run without a kernel: a connection, number 1 as a rule, has been silent for 5 s, connection 2 is what the test makes of it.
 struct Play {
     model: Model,
     eye: Prepared,
@@ -41,7 +42,12 @@ struct Play {
 }
 
 impl Play {
-    fn new(mode: Mode, mut other: Staged) -> Self {
+    fn new(mode: Mode, other: Staged) -> Self {
+        Self::of(mode, other, |silent| silent.reading.id = 1)
+    }
+
+    /// `name` says which connection the silent one is.
+    fn of(mode: Mode, mut other: Staged, name: impl FnOnce(&mut Staged)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let after = Duration::from_secs(3);
         let policy = Policy { mode, min_age: Duration::ZERO, stall_after: Some(after), ..Policy::default() };
@@ -54,7 +60,7 @@ impl Play {
         let file = std::io::BufWriter::new(std::fs::File::create(file).unwrap());
         let keep = Keep::All(Box::new(crate::record::Writer::new(file, &header).unwrap()));
         let mut silent = Staged::h2c(1, 1_000);
-        silent.open(3).tcp(quiet_tcp());
+        name(silent.open(3).tcp(quiet_tcp()));
         let mut model = Model::new(judged);
         let mut snapshot = Snapshot::default();
         for _ in 0..5 {
@@ -62,7 +68,8 @@ impl Play {
             other.wait(1_000);
             snapshot = model.observe(&sample(silent.now_ms, &[&silent, &other])).0;
         }
-        let stalled = snapshot.connections.iter().find(|connection| connection.reading.id == 1);
+        let stalled =
+            snapshot.connections.iter().find(|connection| connection.reading.id == silent.reading.id);
         assert_eq!(stalled.and_then(|stalled| stalled.verdict.cause), Some(Cause::SilentPeer));
         let companions = Companions {
             resets: Some(resets),
@@ -92,10 +99,11 @@ impl Play {
         self.companions.resets(&self.snapshot, Duration::ZERO, live).unwrap();
     }
 
-    /// A person says yes to connection 1.
+    /// A person says yes to the silent one.
     fn ask(&mut self) {
         let beat = Beat::new(None);
-        let shown = self.snapshot.connections.iter().find(|c| c.reading.id == 1).unwrap();
+        let shown =
+            self.snapshot.connections.iter().find(|c| c.reading.id == self.silent.reading.id).unwrap();
         let live = Live::new(&mut self.eye, &mut self.model, &beat, &mut self.found);
         self.companions.ask(shown, &self.snapshot, live).unwrap().expect("an answer");
     }
@@ -122,6 +130,36 @@ impl Play {
 /// A connection with nothing to do.
 fn idle() -> Staged {
     Staged::h2c(2, 1_000)
+}
+
+/// With a real socket, which the kernel resets.
+#[test]
+fn what_is_done_is_counted_by_the_exporter() {
+    if !super::tests::root() {
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (client, _accepted) = super::tests::connected("127.0.0.1:0".parse().unwrap(), &listener);
+    let mut play = Play::of(Mode::Auto, idle(), |silent| {
+        silent.reading.id = rustix::net::sockopt::socket_cookie(&client).unwrap();
+        silent.reading.owner.pid = std::process::id();
+        (silent.reading.local, silent.reading.remote) =
+            (client.local_addr().unwrap(), client.peer_addr().unwrap());
+    });
+    let exporter = Exporter::new(LabelLimits::default());
+    play.companions.exporter = Some(Feed::new(exporter.clone()));
+    let (silent, other) = (play.silent.clone(), play.other.clone());
+    play.prepare(&[&silent, &other]);
+    play.decide();
+    assert_eq!(play.audited()[..2], ["auto", "done"]);
+    let text = exporter.render(Format::OpenMetrics);
+    let text = String::from_utf8_lossy(&text);
+    for series in [
+        "h2watch_resets_total{cause=\"silent_peer\",result=\"ok\"} 1",
+        "h2watch_reset_latency_seconds_count 1",
+    ] {
+        assert!(text.lines().any(|line| line == series), "{series} is not in {text}");
+    }
 }
 
 #[test]

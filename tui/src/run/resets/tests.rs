@@ -32,7 +32,7 @@ impl World for Kernel {
 }
 
 /// A connection from a port that can be taken again at once.
-fn connected(local: SocketAddr, to: &TcpListener) -> (TcpStream, TcpStream) {
+pub(super) fn connected(local: SocketAddr, to: &TcpListener) -> (TcpStream, TcpStream) {
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     sockopt::set_socket_reuseaddr(&socket, true).unwrap();
     // No TIME_WAIT: it ends with RST.
@@ -69,7 +69,7 @@ fn decided(looked: Connection) -> Value {
     serde_json::from_str(&written).unwrap()
 }
 
-fn root() -> bool {
+pub(super) fn root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         println!("not run: needs root");
