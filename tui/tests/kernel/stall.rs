@@ -1,6 +1,8 @@
 //! A dead connection that goes on taking streams is flagged soon: in every one of 50 runs. When it should have been flagged
 //! is what the client itself says: the moment of its first stream since it last heard anything, plus `--stall-after`.
 
+mod table;
+
 use crate::support::compare::number;
 use crate::support::link::Link;
 use crate::support::programs::{self, role};
@@ -16,6 +18,9 @@ const STALL_AFTER: Duration = Duration::from_millis(300);
 const ALLOWED: Duration = Duration::from_millis(50);
 const CONNECTIONS: usize = 5;
 const ROUNDS: usize = 10;
+/// How often one run is made at most.
+const ATTEMPTS: usize = 3;
+const STREAM_EVERY_MS: u64 = 5;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Kills one connection at a time and revives it.
@@ -55,63 +60,86 @@ impl Killer for Server {
 #[test]
 fn an_unplugged_link_is_flagged_in_each_of_50_runs() {
     let _turn = take_turns();
-    let server = servers::start();
-    let links: Vec<Link> = (0..CONNECTIONS).map(|_| Link::to(server)).collect();
-    flag_each("unplugged link", &links);
+    unplug_links(ROUNDS).judge();
 }
 
 #[test]
 fn a_stopped_server_is_flagged_in_each_of_50_runs() {
     let _turn = take_turns();
+    stop_servers(ROUNDS).judge();
+}
+
+/// The same, with as many rounds as one likes, as a table.
+#[test]
+#[ignore = "writes a table; a suite of `cargo xtask accept`"]
+fn the_table_of_both_faults() {
+    let _turn = take_turns();
+    let runs = std::env::var(table::RUNS).map_or(50, |text| text.parse().expect("a number of runs"));
+    let rounds = usize::div_ceil(runs, CONNECTIONS);
+    let rows = [unplug_links(rounds), stop_servers(rounds)];
+    table::write(&rows, STALL_AFTER, STREAM_EVERY_MS);
+    rows.iter().for_each(Row::judge);
+}
+
+fn unplug_links(rounds: usize) -> Row {
+    let server = servers::start();
+    let links: Vec<Link> = (0..CONNECTIONS).map(|_| Link::to(server)).collect();
+    flag_each("unplugged link", &links, rounds)
+}
+
+fn stop_servers(rounds: usize) -> Row {
     let start = |_| {
         let (program, address) = programs::server();
         Server(program, address)
     };
     let servers: Vec<Server> = (0..CONNECTIONS).map(start).collect();
-    flag_each("stopped server", &servers);
+    flag_each("stopped server", &servers, rounds)
 }
 
-/// One client with a connection to each; every 5 ms a stream on each, cancelled after 100 ms.
-fn flag_each<K: Killer>(what: &str, killers: &[K]) {
-    let mut arguments = vec!["5".to_owned(), "100".to_owned(), "/bytes/10".to_owned()];
+/// One client with a connection to each; every so often a stream on each, cancelled after 100 ms.
+fn flag_each<K: Killer>(fault: &'static str, killers: &[K], rounds: usize) -> Row {
+    let mut arguments = vec![STREAM_EVERY_MS.to_string(), "100".to_owned(), "/bytes/10".to_owned()];
     arguments.extend(killers.iter().map(|killer| killer.address().to_string()));
     let options = ["--stall-after", "300ms", "--interval", "250ms"];
     let watch = Watch::run(&options, &role("steady", &arguments));
     watch.wait_until_ready();
     watch.wait_for_word(SOON, "CONNECTED");
-    let (beyond, pulse) = (Mutex::new(Vec::new()), Pulse::start());
+    let (runs, pulse) = (Mutex::new(Vec::new()), Pulse::start());
     std::thread::scope(|scope| {
         for killer in killers {
-            let (watch, beyond) = (&watch, &beyond);
+            let (watch, runs) = (&watch, &runs);
             let pulse = pulse.clone();
             scope.spawn(move || {
-                for _ in 0..ROUNDS {
-                    let ms = flag_once_undisturbed(watch, killer, &pulse);
-                    beyond.lock().unwrap().push(ms);
+                for _ in 0..rounds {
+                    let run = flag_once_undisturbed(watch, killer, &pulse);
+                    runs.lock().unwrap().push(run);
                 }
             });
         }
     });
     let ended = watch.stop();
-    assert!(ended.of("stall").len() >= CONNECTIONS * ROUNDS, "one stall line per run");
+    assert!(ended.of("stall").len() >= CONNECTIONS * rounds, "one stall line per run");
     let damage = number(&ended.summary()["totals"], "damage");
     assert!(damage > 0, "streams were opened while connections were stalled");
-    judge(what, beyond.into_inner().unwrap());
+    let (mut beyond_ms, again): (Vec<f64>, Vec<usize>) = runs.into_inner().unwrap().into_iter().unzip();
+    beyond_ms.sort_by(f64::total_cmp);
+    Row { fault, beyond_ms, again: again.iter().sum() }
 }
 
-/// A run again when it was too slow and the machine did not run anybody for that long: that is not h2watch's delay.
-fn flag_once_undisturbed(watch: &Watch, killer: &impl Killer, pulse: &Pulse) -> f64 {
+/// A run again when it was too slow and the machine did not run h2watch, or anybody, for half of that time: that is not
+/// h2watch's delay. Also gives how often that was.
+fn flag_once_undisturbed(watch: &Watch, killer: &impl Killer, pulse: &Pulse) -> (f64, usize) {
     let mut ms = 0.0;
-    for _ in 0..3 {
-        let from_ns = now_ns();
+    for again in 0..ATTEMPTS {
+        let (from_ns, waited) = (now_ns(), watch.kept_waiting());
         ms = flag_once(watch, killer);
-        let gap = pulse.longest_gap(from_ns, now_ns());
+        let gap = pulse.longest_gap(from_ns, now_ns()).max(watch.kept_waiting() - waited);
         if ms <= ALLOWED.as_secs_f64() * 1e3 || gap < ALLOWED / 2 {
-            return ms;
+            return (ms, again);
         }
-        println!("again: {ms:.1} ms, but the machine let a thread wait for {gap:?}");
+        println!("again: {ms:.1} ms, but the machine let it wait for {gap:?}");
     }
-    ms
+    (ms, ATTEMPTS - 1)
 }
 
 /// Kills, waits for the line, revives, waits for recovery. How long after the threshold the line came, in milliseconds.
@@ -169,19 +197,35 @@ fn said_by_client(watch: &Watch, said: usize, prefix: &str) -> String {
     })
 }
 
-fn judge(what: &str, mut beyond_ms: Vec<f64>) {
-    beyond_ms.sort_by(f64::total_cmp);
-    let at = |share: f64| beyond_ms[((beyond_ms.len() - 1) as f64 * share).round() as usize];
-    let (min, p50, p99, max) = (at(0.0), at(0.5), at(0.99), at(1.0));
-    println!(
-        "{what}: {} runs, beyond the threshold: min {min:.1} ms, p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms",
-        beyond_ms.len()
-    );
-    assert!(min > -5.0, "{what}: flagged {min:.1} ms too early");
-    assert!(
-        max <= ALLOWED.as_secs_f64() * 1e3,
-        "{what}: flagged {max:.1} ms after the threshold: {beyond_ms:.1?}"
-    );
+/// Milliseconds beyond the threshold, of one fault, the shortest first.
+struct Row {
+    fault: &'static str,
+    beyond_ms: Vec<f64>,
+    /// Runs that were made again.
+    again: usize,
+}
+
+impl Row {
+    fn at(&self, share: f64) -> f64 {
+        self.beyond_ms[((self.beyond_ms.len() - 1) as f64 * share).round() as usize]
+    }
+
+    fn judge(&self) {
+        let Self { fault, beyond_ms, again } = self;
+        let (min, p50, p99, max) = (self.at(0.0), self.at(0.5), self.at(0.99), self.at(1.0));
+        println!(
+            "{fault}: {} runs, {again} more that were made again, beyond the threshold: min {min:.1} ms, p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms",
+            beyond_ms.len()
+        );
+        assert!(min > -5.0, "{fault}: flagged {min:.1} ms too early");
+        let allowed_ms = ALLOWED.as_secs_f64() * 1e3;
+        assert!(max <= allowed_ms, "{fault}: flagged {max:.1} ms after the threshold: {beyond_ms:.1?}");
+        // Otherwise it is the choice of the runs that made them fast.
+        assert!(
+            again * 2 <= beyond_ms.len(),
+            "{fault}: {again} runs were made again: too busy a machine to tell"
+        );
+    }
 }
 
 /// Nothing rings here: the client opens two streams and waits. The tick finds it.

@@ -38,7 +38,7 @@ enum How {
     Kernels(&'static str),
 }
 
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 9] = [
     Suite {
         name: "faults",
         what: "every cause, produced for real and told apart",
@@ -48,6 +48,11 @@ const SUITES: [Suite; 8] = [
         name: "quiet",
         what: "idle, long poll, quiet stream: no flag in a long time",
         how: How::Ignored(&["quiet::"]),
+    },
+    Suite {
+        name: "stall",
+        what: "how soon a stall is told over h2c, as a table",
+        how: How::Ignored(&["stall::the_table"]),
     },
     Suite {
         name: "loss",
