@@ -23,6 +23,7 @@ pub(super) async fn check_target(signals: Signals, args: &Check) -> Result<Endin
     let thresholds = without_history(args.thresholds);
     let watcher =
         Watcher::start(target, hierarchy, &settings(thresholds, args.max_connections, &args.selector))?;
+    let nobody = watcher.pids().is_empty();
     let enough = long_enough(thresholds);
     let run_for = args.run_for.unwrap_or(enough);
     // Nothing is worse than this one: there is no reason to look longer.
@@ -34,7 +35,10 @@ pub(super) async fn check_target(signals: Signals, args: &Check) -> Result<Endin
     let (_, snapshot, _) =
         watch(signals, watcher, model, Front::Quiet, Companions::default(), &plan, None).await?;
     let looked = began.elapsed();
-    let unclear = unclear(&snapshot, looked, enough);
+    let mut unclear = unclear(&snapshot, looked, enough);
+    if nobody && snapshot.processes.is_empty() {
+        unclear.push("no process is there to look at".to_owned());
+    }
     let form = if args.output == Output::Json { Form::Json } else { Form::Table };
     Lines::open(form, None)?.looked(&snapshot, looked, &unclear)?;
     Ok(Ending::Own(status(&snapshot, args.min_severity.into(), &unclear)))

@@ -106,6 +106,18 @@ fn connections_for_which_the_table_has_no_room_are_2() {
     assert_eq!(said, ["connections not watched, the table was full: 1"]);
 }
 
+/// A name that was misspelt is not healthy.
+#[test]
+fn nobody_is_2() {
+    tools::require_root();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_h2watch"));
+    command.args(["check", "--comm", "no-such-name", "--stall-after", "200ms"]);
+    let output = command.output().expect("h2watch starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("could not tell: no process is there to look at"), "{said}");
+}
+
 #[test]
 fn a_warning_is_3_and_nothing_where_only_critical_counts() {
     for (severity, expected) in [("warning", 3), ("critical", 0)] {
