@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, ensure};
+use object::Architecture;
 
 use super::elf::{Elf, MAX_FUNCTION_BYTES};
 use super::gopclntab::{Function, GoTable};
@@ -19,6 +20,10 @@ const MEMMOVE: &str = "runtime.memmove";
 /// Probe points of a Go program; `None` when it is not Go or has no `crypto/tls`.
 pub(super) fn points(elf: &Elf<'_>) -> Result<Option<Points>> {
     let Some(table) = GoTable::open(elf)? else { return Ok(None) };
+    ensure!(
+        elf.architecture() != Architecture::Aarch64 || !table.is_before_1_18(),
+        "Go before 1.18 passes arguments on the stack on aarch64"
+    );
     let found = table.functions(&[WRITE, READ, MEMMOVE])?;
     if !found.contains_key(WRITE) {
         return Ok(None);

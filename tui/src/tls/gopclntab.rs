@@ -109,6 +109,12 @@ impl<'d> GoTable<'d> {
         Ok(Some(this))
     }
 
+    /// The table is of Go 1.16 or 1.17.
+    #[must_use]
+    pub fn is_before_1_18(&self) -> bool {
+        self.magic == GO_1_16
+    }
+
     /// The n-th word of the header after magic, padding, quantum and pointer size.
     fn header_word(&self, n: u64) -> Result<u64> {
         u64_at(self.table, 8 + 8 * n)

@@ -74,9 +74,10 @@ pub(super) fn points(elf: &Elf<'_>) -> Result<Option<(Library, Points)>> {
     )))
 }
 
-/// For measuring what the choice of places is worth.
-fn at_entries() -> bool {
-    std::env::var_os("H2WATCH_PLACE").is_some_and(|place| place == "entry")
+/// For measuring what the choice of places is worth: all probes at entries, or those of reads.
+fn at_entries(reads: bool) -> bool {
+    std::env::var_os("H2WATCH_PLACE")
+        .is_some_and(|place| place == "entry" || reads && place == "entry-of-reads")
 }
 
 struct Site<'a, 'd> {
@@ -85,11 +86,11 @@ struct Site<'a, 'd> {
 }
 
 impl Site<'_, '_> {
-    fn place(&self, symbol: Symbol, need: Need) -> Result<Place> {
+    fn place(&self, symbol: Symbol, need: Need, at_entry: bool) -> Result<Place> {
         let size = if symbol.size == 0 { UNKNOWN_SIZE_BYTES } else { symbol.size.min(MAX_FUNCTION_BYTES) };
         let code = self.elf.code(symbol.address, size)?;
         let place = placement::c_function(self.elf.architecture(), code, symbol.address, need)?;
-        if at_entries() {
+        if at_entry && place.address != symbol.address {
             let why = "at the entry, as H2WATCH_PLACE asks".to_owned();
             return Ok(Place { address: symbol.address, cost: Cost::SingleStepped, why });
         }
@@ -99,17 +100,18 @@ impl Site<'_, '_> {
     /// Points of one direction: the exported functions where that is cheap, else the inner function that they share.
     fn direction(&self, calls: &Calls) -> Result<Vec<Point>> {
         let mut outer = Vec::new();
+        let at_entry = at_entries(calls.done == program::READ_DONE);
         for (name, entry, arguments) in
             [(calls.plain, calls.entry, 3), (calls.extended, calls.entry_extended, 4)]
         {
             if let Some(&symbol) = self.found.get(name) {
-                let place = self.place(symbol, Need::ArgumentsAndReturn(arguments))?;
+                let place = self.place(symbol, Need::ArgumentsAndReturn(arguments), at_entry)?;
                 outer.push((name, entry, place));
             }
         }
         anyhow::ensure!(!outer.is_empty(), "no {}", calls.plain);
         if outer.iter().any(|(_, _, place)| place.cost == Cost::SingleStepped)
-            && !at_entries()
+            && !at_entry
             && let Some((place, entry)) = self.inner(calls)
         {
             return self.pair(&format!("inside {}", calls.extended), entry, calls.done, &place);
@@ -142,7 +144,7 @@ impl Site<'_, '_> {
             _ => return None,
         };
         let place = self
-            .place(Symbol { address: extended.callee, size: 0 }, Need::ArgumentsAndReturn(arguments))
+            .place(Symbol { address: extended.callee, size: 0 }, Need::ArgumentsAndReturn(arguments), false)
             .ok()?;
         (place.cost == Cost::Emulated).then_some((place, entry))
     }
@@ -160,7 +162,7 @@ impl Site<'_, '_> {
             .ok_or_else(|| anyhow::anyhow!("no {name}: reused objects are told apart by votes only"))?;
         // Once per connection: the cost does not matter, the entry is always right.
         let place = match self.elf.architecture() {
-            Architecture::X86_64 | Architecture::Aarch64 => self.place(symbol, Need::Arguments(1))?,
+            Architecture::X86_64 | Architecture::Aarch64 => self.place(symbol, Need::Arguments(1), false)?,
             other => anyhow::bail!("no probes on {other:?}"),
         };
         Ok(vec![Point::new(self.elf, program::FREE, &place, name)?])

@@ -40,7 +40,7 @@ pub mod program {
 /// How deep to look into TLS (`--tls`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Depth {
-    /// `Frames` where every probe is cheap, else `Streams`.
+    /// As deep as the budget allows (`Cost::is_within_budget`).
     #[default]
     Auto,
     Records,
@@ -303,7 +303,7 @@ impl Merge {
         if self.library.is_none() || view > self.view {
             (self.library, self.view) = (Some(plan.library), view);
         }
-        self.reasons.push(if why.is_empty() { what } else { format!("{what}: {why}") });
+        self.reasons.push(format!("{what}: {why}"));
         if view == View::Records {
             return;
         }
@@ -361,24 +361,46 @@ fn companion_version(library: Library, all: &[MappedFile]) -> Option<String> {
     library_version(&image.elf().ok()?, library)
 }
 
-/// The view that the points allow at this depth, and why not more.
+/// The view that the points allow at this depth, and why this one.
 fn decide(points: &Points, depth: Depth) -> (View, String) {
     let write = match (&points.write, depth) {
         (_, Depth::Records) => return (View::Records, "records were asked for".to_owned()),
         (Err(error), _) => return (View::Records, format!("writes cannot be probed: {error:#}")),
-        (Ok(write), _) => write,
+        (Ok(write), _) => dearest(write),
     };
-    let slow = |points: &[Point]| points.iter().any(|point| point.cost == Cost::SingleStepped);
-    let slow_write = if slow(write) { "writes are single-stepped, about 10 us each" } else { "" };
-    match (&points.read, depth) {
-        (_, Depth::Streams) => (View::Streams, slow_write.to_owned()),
-        (Err(error), _) => (View::Streams, format!("reads cannot be probed: {error:#}")),
-        (Ok(read), Depth::Auto) if slow(read) => (
-            View::Streams,
-            "reads would be single-stepped, about 10 us each (--tls frames does it)".to_owned(),
-        ),
-        (Ok(_), _) => (View::Frames, slow_write.to_owned()),
+    let auto = depth == Depth::Auto;
+    if auto && !write.is_within_budget() {
+        let why =
+            format!("writes would cost {}, more than auto allows (--tls streams does it)", write.words());
+        return (View::Records, why);
     }
+    let writes = format!("writes cost {}", write.words());
+    match &points.read {
+        _ if depth == Depth::Streams => (View::Streams, writes),
+        Err(error) => (View::Streams, format!("{writes}; reads cannot be probed: {error:#}")),
+        Ok(read) => {
+            let read = dearest(read);
+            if auto && !read.is_within_budget() {
+                let words = read.words();
+                let why = format!(
+                    "{writes}; reads would cost {words}, more than auto allows (--tls frames does it)"
+                );
+                return (View::Streams, why);
+            }
+            let same = read == write;
+            let why = if same {
+                format!("writes and reads cost {}", write.words())
+            } else {
+                format!("{writes}, reads {}", read.words())
+            };
+            (View::Frames, why)
+        }
+    }
+}
+
+/// The cost of the dearest of these points.
+fn dearest(points: &[Point]) -> Cost {
+    points.iter().map(|point| point.cost).max().unwrap_or(Cost::Emulated)
 }
 
 #[cfg(test)]

@@ -37,8 +37,9 @@ pub(crate) fn install(version: &str) -> Result<()> {
     })
 }
 
-/// Ways to build a Go program: its name, options of `go build`, and whether the C compiler links it.
-const BUILDS: [(&str, &[&str], bool); 5] = [
+/// Ways to build a Go program: its name, options of `go build`, and whether the C compiler links it. `arm64` is for that architecture.
+const BUILDS: [(&str, &[&str], bool); 6] = [
+    ("arm64", &["-ldflags=-s -w"], false),
     ("plain", &[], false),
     ("stripped", &["-ldflags=-s -w"], false),
     ("pie", &["-buildmode=pie", "-ldflags=-s -w"], false),
@@ -59,6 +60,9 @@ pub(super) fn programs() -> Result<()> {
             go.args(*options).arg("-o").arg(file(version, build)).arg(".");
             go.envs([("GOTOOLCHAIN", "local"), ("GOPROXY", "off"), ("GOFLAGS", "-mod=mod")]);
             go.env("CGO_ENABLED", if *by_c { "1" } else { "0" });
+            if *build == "arm64" {
+                go.env("GOARCH", "arm64");
+            }
             go.env("GOCACHE", checkout::cache("go-build")).env("GOPATH", checkout::cache("go-path"));
             command::quietly(go.env_remove("GOROOT")).with_context(|| format!("Go {version}, {build}"))
         })

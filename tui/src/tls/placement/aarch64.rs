@@ -1,8 +1,8 @@
 //! Probe places in aarch64 code.
 //!
-//! Every instruction is one aligned word and there is no costly trap to avoid: arm64 kernels simulate branches and step
-//! all others out of line in the same handler. So C functions are probed at their entry, where `x0`.. are the arguments and
-//! `x30` is the return address. Go functions still need the place behind the stack check.
+//! Every instruction is one aligned word. C functions are probed at their entry, where `x0`.. are the arguments and `x30` is the
+//! return address, which a return probe replaces: behind the instruction that saves it that would be too late. The first
+//! instruction is hardly ever one of the cheaper ones. Go functions are probed behind the stack check.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -40,6 +40,24 @@ fn frame_bytes(word: u32) -> Option<u32> {
     subtract.then_some((word >> 10 & 0xfff) << shift)
 }
 
+/// Instructions that every supported arm64 kernel simulates (`arch/arm64/kernel/probes/decode-insn.c`): `b`, `bl`, `b.cond`, `cbz`,
+/// `cbnz`, `tbz`, `tbnz`, `adr`, `adrp`.
+fn is_simulated(word: u32) -> bool {
+    word & 0x7c00_0000 == 0x1400_0000
+        || word & 0xff00_0010 == 0x5400_0000
+        || word & 0x7e00_0000 == 0x3400_0000
+        || word & 0x7e00_0000 == 0x3600_0000
+        || word & 0x1f00_0000 == 0x1000_0000
+}
+
+fn cost(word: u32) -> Cost {
+    if is_simulated(word) { Cost::Emulated } else { Cost::Unmeasured }
+}
+
+fn handling(cost: Cost) -> &'static str {
+    if cost == Cost::Emulated { "simulates" } else { "steps out of line" }
+}
+
 fn words(code: &[u8]) -> Result<Vec<u32>> {
     let words: Vec<u32> =
         code.chunks_exact(4).filter_map(|b| Some(u32::from_le_bytes(b.try_into().ok()?))).collect();
@@ -50,10 +68,10 @@ fn words(code: &[u8]) -> Result<Vec<u32>> {
 }
 
 pub(super) fn c_function(code: &[u8], address: u64) -> Result<Place> {
-    words(code)?;
+    let cost = cost(words(code)?[0]);
     ensure!(address.is_multiple_of(4), "{address:#x} is not the address of an instruction");
-    let why = "at the entry: on aarch64 no instruction is cheaper than another".to_owned();
-    Ok(Place { address, cost: Cost::Emulated, why })
+    let why = format!("at the entry, which the kernel {}", handling(cost));
+    Ok(Place { address, cost, why })
 }
 
 /// Index of the word behind the stack check.
@@ -64,11 +82,12 @@ fn behind_stack_check(words: &[u32]) -> Option<usize> {
 }
 
 pub(super) fn go_function(code: &[u8], address: u64) -> Result<Place> {
-    let behind =
-        behind_stack_check(&words(code)?).context("the code does not begin with Go's stack check")?;
+    let words = words(code)?;
+    let behind = behind_stack_check(&words).context("the code does not begin with Go's stack check")?;
+    let cost = cost(*words.get(behind).context("nothing behind Go's stack check")?);
     let place = address + 4 * behind as u64;
-    let why = format!("at +{}, behind the stack check", 4 * behind);
-    Ok(Place { address: place, cost: Cost::Emulated, why })
+    let why = format!("at +{}, behind the stack check, which the kernel {}", 4 * behind, handling(cost));
+    Ok(Place { address: place, cost, why })
 }
 
 pub(super) fn go_copy_call(code: &[u8], address: u64, memmove: u64) -> Result<CopyCall> {
@@ -82,7 +101,7 @@ pub(super) fn go_copy_call(code: &[u8], address: u64, memmove: u64) -> Result<Co
     let slot = frame + 8;
     let stores = words[behind..call].iter().filter(|&&w| stored_receiver(w) == Some(slot)).count();
     ensure!(stores == 1, "where the receiver is kept cannot be proven ({stores} stores to its slot)");
-    let why = format!("at +{} on the call of runtime.memmove", 4 * call);
+    let why = format!("at +{} on the call of runtime.memmove, which the kernel simulates", 4 * call);
     Ok(CopyCall { place: Place { address: at(call), cost: Cost::Emulated, why }, receiver_offset: slot })
 }
 
@@ -98,10 +117,41 @@ mod tests {
             .iter()
             .flat_map(|w| w.to_le_bytes())
             .collect();
-        assert_eq!(go_function(&code, 0x1000).unwrap().address, 0x100c);
+        let place = go_function(&code, 0x1000).unwrap();
+        assert_eq!((place.address, place.cost), (0x100c, Cost::Unmeasured));
+        assert!(go_function(&code[..12], 0x1000).is_err(), "nothing behind it");
         assert_eq!(frame_bytes(0xf81c_0ffe), Some(64));
         assert!(go_function(&code[4..], 0x1000).is_err());
         assert!(c_function(&[0; 16], 0x1000).is_err());
+    }
+
+    #[test]
+    fn the_cheaper_instructions_are_told_from_the_others() {
+        // b; bl; b.ls; cbz x0; cbnz w1; tbz; adr; adrp
+        for word in [
+            0x1400_0001,
+            0x97ff_ffff,
+            0x5400_0349,
+            0xb400_0060,
+            0x3500_0061,
+            0x3600_0060,
+            0x1000_0000,
+            0x9000_0000,
+        ] {
+            assert_eq!(
+                c_function(&u32::to_le_bytes(word), 0x1000).unwrap().cost,
+                Cost::Emulated,
+                "{word:#x}"
+            );
+        }
+        // stp x29, x30, [sp, #-32]!; sub sp, sp, #32; paciasp; mov x8, x0; ret
+        for word in [0xa9be_7bfd, 0xd100_83ff, 0xd503_233f, 0xaa00_03e8, 0xd65f_03c0] {
+            assert_eq!(
+                c_function(&u32::to_le_bytes(word), 0x1000).unwrap().cost,
+                Cost::Unmeasured,
+                "{word:#x}"
+            );
+        }
     }
 
     proptest! {

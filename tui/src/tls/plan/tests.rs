@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 
 mod damage;
+mod depth;
 
 fn tls(bytes: Vec<u8>) -> Result<FilePlan> {
     match analyse_image(&Image::from_bytes(bytes), "program")? {
@@ -201,4 +202,27 @@ fn go_programs_resolve_however_they_were_built() {
         );
         assert!(plan.points.copy.is_some_and(|offset| offset >= 16), "{name}: {:?}", plan.points.copy);
     }
+}
+
+/// Built for aarch64, and resolved and placed like any other.
+#[test]
+fn go_programs_for_aarch64_resolve() {
+    for version in GO_VERSIONS {
+        let plan = tls(go_program("arm64", version)).unwrap_or_else(|error| panic!("{version}: {error:#}"));
+        assert_eq!((plan.library, plan.version), (Library::Go, Some(format!("go{version}"))));
+        let (write, read) = (plan.points.write.unwrap(), plan.points.read.unwrap());
+        // Behind the stack check a frame is made; the call of memmove is a branch.
+        assert_eq!((write[0].program, write[0].cost), (program::GO_WRITE, Cost::Unmeasured), "{write:#?}");
+        assert_eq!((read[0].program, read[0].cost), (program::GO_READ, Cost::Emulated), "{read:#?}");
+        assert!(plan.points.copy.is_some_and(|offset| offset >= 16), "{version}: {:?}", plan.points.copy);
+    }
+}
+
+#[test]
+fn go_1_17_for_aarch64_is_refused() {
+    let mut bytes = go_program("arm64", "1.21.13");
+    let table = damage::section(&bytes, ".gopclntab").start;
+    bytes[table..table + 4].copy_from_slice(&0xffff_fffa_u32.to_le_bytes());
+    let refused = tls(bytes).unwrap_err().to_string();
+    assert!(refused.contains("on the stack on aarch64"), "{refused}");
 }

@@ -220,17 +220,56 @@ fn a_hundred_processes_at_once_are_all_probed() {
     assert_no_guess(&watch.stop());
 }
 
+/// What `doctor -v` says of a process; `place` as in `H2WATCH_PLACE`.
+fn doctor(pid: u32, place: &str) -> String {
+    let mut doctor = Command::new(env!("CARGO_BIN_EXE_h2watch"));
+    let output = doctor
+        .args(["doctor", "-v", "--pid", &pid.to_string()])
+        .env("H2WATCH_PLACE", place)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Not a program at all, and one that is made unreadable: `doctor` says so as well.
 #[test]
 fn doctor_has_a_reason_for_a_process_without_a_program() {
     let _turn = take_turns();
     let mut cat = Command::new("/bin/cat").stdin(Stdio::piped()).spawn().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_h2watch"))
-        .args(["doctor", "--pid", &cat.id().to_string()])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = doctor(cat.id(), "");
     cat.kill().unwrap();
     cat.wait().unwrap();
     assert!(said.contains("no TLS library with symbols was found"), "{said}");
+}
+
+/// Which view `auto` chose, what it costs, and where each probe would be; where they are dear, a view that is not.
+#[test]
+fn doctor_tells_the_view_its_price_and_every_place() {
+    let _turn = take_turns();
+    let (server, cgroup) = (Server::start(), Cgroup::new("tls-doctor"));
+    let url = format!("https://{}/bytes/100", server.address);
+    let go = start_in(&cgroup, &steady(&go_program(GO), &server));
+    let python = start_in(&cgroup, &python(&["openssl", &url, INTERVAL_MS]));
+    wait_until(SOON, "both clients are busy", || (server.counts().len() >= 2).then_some(()));
+    let says = |pid: u32, place: &str, words: &[&str]| {
+        let said = doctor(pid, place);
+        for word in words {
+            assert!(said.contains(word), "{place}: no `{word}` in {said}");
+        }
+    };
+    let places = ["go_write in ", "crypto/tls.(*Conn).Write at +", "go_read in ", "on call runtime.memmove"];
+    says(
+        go.pid(),
+        "",
+        &[&["view frames: go", "writes and reads cost about 2 us a call"], &places[..]].concat(),
+    );
+    let places =
+        ["tls_write_ex in libssl", "tls_write_done in libssl", "tls_read_ex in libssl", "tls_free in libssl"];
+    says(python.pid(), "", &[&["view frames: OpenSSL ", "which the kernel emulates"], &places[..]].concat());
+    let dear = [
+        "view streams: OpenSSL ",
+        "reads would cost a single step a call, about 10 us, more than auto allows",
+    ];
+    says(python.pid(), "entry-of-reads", &dear);
+    says(python.pid(), "entry", &["view records: OpenSSL ", "writes would cost a single step a call"]);
 }

@@ -15,7 +15,7 @@ use crate::tls::elf::Image;
 use crate::tls::plan::FilePlan;
 
 /// Where in the file a section is.
-fn section(bytes: &[u8], name: &str) -> Range<usize> {
+pub(super) fn section(bytes: &[u8], name: &str) -> Range<usize> {
     let file = object::File::parse(bytes).unwrap();
     let (at, size) = file.section_by_name(name).unwrap().file_range().unwrap();
     usize::try_from(at).unwrap()..usize::try_from(at + size).unwrap()
