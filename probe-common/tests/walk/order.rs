@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::script::{PREFACE, Wire, cases, count, frame};
+use probe_common::direction::{Segment, TCP_ACK};
 use probe_common::walk::{RECEIVED, SENT};
 
 /// Responses: `n` streams of HEADERS and DATA with payloads of `size` bytes, ending with PINGs.
@@ -132,6 +133,57 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases(256))]
+
+    // Retransmissions that are cut in another way than what was lost, over islands and into the next hole. When the receiver has
+    // everything and the sender goes on, what is in flight is exact or marked, and no frame is missed without a hole that says so.
+    #[test]
+    fn retransmissions_of_any_length(
+        lost in proptest::collection::vec(proptest::bool::weighted(0.1), 60),
+        again in proptest::collection::vec((1usize..4000, 1usize..12), 200),
+        size in prop_oneof![Just(1448usize), 200usize..1448],
+        body in prop_oneof![Just(1000usize), 90usize..3000],
+    ) {
+        let mut bytes = responses(50, body);
+        let mut wire = wire_with_streams(50, 0);
+        let mut arrived = vec![false; bytes.len()];
+        let mut again = again.into_iter();
+        for (i, (at, len)) in cut(bytes.len(), size).into_iter().enumerate() {
+            if i == 0 || !lost[i % lost.len()] {
+                deliver(&mut wire, 0, &bytes, (at, len));
+                arrived[at..at + len].fill(true);
+            }
+            let Some((n, every)) = again.next() else { continue };
+            let hole = arrived[..at].iter().position(|arrived| !arrived);
+            if let Some(hole) = hole.filter(|_| i % every == 0) {
+                let n = n.min(bytes.len() - hole);
+                deliver(&mut wire, 0, &bytes, (hole, n));
+                arrived[hole..hole + n].fill(true);
+            }
+        }
+        while let Some(hole) = arrived.iter().position(|arrived| !arrived) {
+            let n = again.next().map_or(size, |(n, _)| n).min(bytes.len() - hole);
+            deliver(&mut wire, 0, &bytes, (hole, n));
+            arrived[hole..hole + n].fill(true);
+        }
+        for _ in 0..3 {
+            let end = u32::try_from(bytes.len()).unwrap();
+            wire.acknowledge(SENT, Segment { ack: end, flags: TCP_ACK, ..Segment::default() });
+            let ping = frame(6, 1, 0, &[0; 8]);
+            wire.deliver(RECEIVED, end, &ping, 0);
+            bytes.extend(ping);
+        }
+        let (c, lanes) = (&wire.slot.connection, &wire.slot.received_lanes);
+        prop_assert_eq!(lanes.islands, 0);
+        if lanes.missed == 0 && lanes.holes_abandoned == 0 && c.received.desyncs == 0 {
+            prop_assert_eq!(c.received.frames, count(&bytes));
+        }
+        let census = c.streams.census(c.highest_stream, c.received.horizon);
+        prop_assert!(census.doubtful > 0 || census.in_flight == 0, "{:?}", census);
+    }
+}
+
 #[test]
 fn overlapping_retransmissions_are_counted_once() {
     let bytes = responses(30, 64);
@@ -189,7 +241,6 @@ fn a_gap_in_what_is_sent_is_bridged_by_the_stream_identifiers() {
 
 #[test]
 fn a_hole_that_the_receiver_does_not_have_is_given_up() {
-    use probe_common::direction::{Segment, TCP_ACK};
     let bytes = responses(60, 100);
     let mut wire = wire_with_streams(60, 7);
     let segments = cut(bytes.len(), 300);
