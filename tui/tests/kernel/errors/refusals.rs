@@ -125,6 +125,25 @@ fn an_object_with_another_abi_version() {
     assert_refused(&output, &[file.path().to_str().expect("an ASCII path"), "60000", "cargo xtask probe"]);
 }
 
+/// Without the map for the programs' own messages everything is watched, and it is said that they are not read.
+#[test]
+fn an_object_without_a_map_for_messages() {
+    let mut bytes = tools::probe_object();
+    let name = b"AYA_LOGS";
+    let places: Vec<usize> =
+        (0..bytes.len() - name.len()).filter(|&at| bytes[at..].starts_with(name)).collect();
+    assert!(!places.is_empty(), "the object has no such map");
+    places.into_iter().for_each(|at| bytes[at] = b'B');
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), bytes).expect("a temporary file");
+    let mut command = watch::command(&["--", "true"]);
+    command.env("H2WATCH_PROBE", file.path());
+    let ended = Watch::spawn(command).end(SOON);
+    assert!(ended.status.success(), "{}", ended.errors);
+    let degradations = ended.summary()["degradations"].to_string();
+    assert!(degradations.contains("messages of the kernel programs are not read"), "{degradations}");
+}
+
 /// Where a section's bytes are in an ELF file.
 fn section(bytes: &[u8], name: &str) -> (usize, usize) {
     use object::{Object as _, ObjectSection as _};

@@ -106,10 +106,8 @@ pub(crate) fn assert_no_orphans() {
     });
 }
 
-/// Names of the programs in the committed object, as long as the kernel keeps them.
+/// Names of the programs in the object, as long as the kernel keeps them.
 fn program_names() -> BTreeSet<String> {
-    let file = format!("probe-ebpf/prebuilt/h2watch-probe.{}.o", std::env::consts::ARCH);
-    let bytes = fs::read(tools::workspace().join(file)).expect("the committed object");
-    let object = aya_obj::Object::parse(&bytes).expect("a BPF object");
+    let object = aya_obj::Object::parse(&tools::probe_object()).expect("a BPF object");
     object.programs.keys().map(|name| name.chars().take(15).collect()).collect()
 }
