@@ -125,15 +125,16 @@ pub fn run<const DIRECTION: u32, S: Source>(
     step
 }
 
-/// Ends the walk of `place`: `walked` bytes of it were used.
+/// Ends the walk of `place`: `walked` bytes of it were used. True when the frame budget ended before the bytes did: of what is
+/// neither HTTP/2 nor TLS nothing is walked, and nothing lost.
 #[inline(always)]
-pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32, now_ns: u64) {
+pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32, now_ns: u64) -> bool {
     let (connection, lanes) = slot.parts(direction);
     let highest = connection.highest_stream;
     let lane = &mut lanes.lanes[place.lane & (LANES - 1)];
     lane.next = lane.next.wrapping_add(place.len);
-    if walked < place.len && lane.state != FOREIGN {
-        // The frame budget ended before the bytes did.
+    let over_budget = walked < place.len && lane.state != FOREIGN;
+    if over_budget {
         if lane.state != OPENING && lane.state != OPENING_PEER && lane.aligned() {
             let direction = connection.direction(direction);
             direction.over_budget += 1;
@@ -145,6 +146,7 @@ pub fn finish(slot: &mut Slot, direction: u32, place: &Place, walked: u32, now_n
     if lanes.islands != 0 && join(lanes) {
         connection.direction(direction).mark_missed(highest, now_ns);
     }
+    over_budget
 }
 
 /// Walks a whole segment with an ordinary loop of at most `budget` steps; returns the signals.

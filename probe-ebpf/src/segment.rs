@@ -132,11 +132,10 @@ fn begin<const DIRECTION: u32>(walk: &mut Walk) -> u32 {
 fn end<const DIRECTION: u32>(walk: &mut Walk) -> u32 {
     let index = walk.place as u32;
     let place = Place { lane: (walk.place >> 32) as usize, skip: 0, len: (walk.span >> 32) as u32 };
-    if walk.at < place.len {
+    // SAFETY: as in `begin`.
+    if walk::finish(unsafe { &mut *walk.slot }, DIRECTION, &place, walk.at, walk.now_ns) {
         lost(FRAME_BUDGET);
     }
-    // SAFETY: as in `begin`.
-    walk::finish(unsafe { &mut *walk.slot }, DIRECTION, &place, walk.at, walk.now_ns);
     if walk.signals != 0 {
         signal(index, walk.cookie, walk.slot, walk.signals);
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use probe_common::direction::{Direction, OTHER_KIND};
 use probe_common::http2::Kind;
 use probe_common::lane::{SCANNING, TRYING};
-use probe_common::order::Lanes;
+use probe_common::order::{Lanes, distance};
 use probe_common::slot::{
     Connection, FAMILY_INET, ORIGIN_SEEDED, PLAIN_FRAMES, Slot, TRANSPORT_FOREIGN, TRANSPORT_H2C,
     TRANSPORT_TLS,
@@ -80,6 +80,12 @@ fn resyncing(lanes: &Lanes) -> bool {
     matches!(lanes.lanes[0].state, SCANNING | TRYING)
 }
 
+/// Whether the receiver has bytes that were not walked: those behind a hole's other side that came in the segment which filled the
+/// hole, or what was never seen. The hole is given up with the next payload; until then, nothing tells what they held.
+fn unwalked(lanes: &Lanes, acknowledged: u32) -> bool {
+    lanes.islands != 0 && acknowledged != 0 && distance(acknowledged, lanes.lanes[0].next) > 0
+}
+
 fn streams(slot: &Slot, view: View) -> Streams {
     let c = &slot.connection;
     if view == View::Records {
@@ -100,6 +106,7 @@ fn streams(slot: &Slot, view: View) -> Streams {
     // What is passed over meanwhile may open, answer or end streams.
     let searching =
         c.transport == TRANSPORT_H2C && (resyncing(&slot.sent_lanes) || resyncing(&slot.received_lanes));
+    let unwalked = unwalked(&slot.sent_lanes, c.received.ack) || unwalked(&slot.received_lanes, c.sent.ack);
     Streams {
         opened: c.streams_opened,
         in_flight: u64::from(census.in_flight),
@@ -114,7 +121,7 @@ fn streams(slot: &Slot, view: View) -> Streams {
         abandoned: c.sent.abandoned,
         opened_after_goaway: c.opened_after_goaway,
         highest: c.highest_stream,
-        approximate: census.doubtful > 0 || forgotten || !frames || searching,
+        approximate: census.doubtful > 0 || forgotten || !frames || searching || unwalked,
     }
 }
 
@@ -233,5 +240,20 @@ mod tests {
         assert!(!approximate(&slot));
         slot.connection.received.missed_ns = 2 * DOUBT_NS;
         assert!(approximate(&slot), "too soon");
+    }
+
+    #[test]
+    fn acknowledged_bytes_that_were_not_walked_are_doubted() {
+        let mut slot = Box::<Slot>::default();
+        let approximate = |slot: &Slot| streams(slot, View::Frames).approximate;
+        slot.connection.transport = TRANSPORT_H2C;
+        slot.received_lanes.lanes[0].next = 1_000;
+        slot.received_lanes.islands = 1;
+        slot.connection.sent.ack = 1_000;
+        assert!(!approximate(&slot), "a hole: its bytes may still come");
+        slot.connection.sent.ack = 1_001;
+        assert!(approximate(&slot), "they will not");
+        slot.received_lanes.islands = 0;
+        assert!(!approximate(&slot), "the acknowledgement is counted before the bytes are");
     }
 }

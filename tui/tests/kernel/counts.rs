@@ -2,7 +2,7 @@
 //! over the bytes that a link recorded, or those that the client says itself. No loss, no desync.
 
 use crate::support::compare::{
-    Sums, approximate, assert_exact, assert_no_loss, counted, frames_of, in_flight, number,
+    Sums, approximate, assert_exact, assert_no_loss, counted, frames_of, in_flight, number, sum_below,
 };
 use crate::support::link::Link;
 use crate::support::oracle::Frames;
@@ -189,6 +189,17 @@ fn goaway_from_the_server_is_counted() {
     let connections = ended.connections();
     let received = frames_of(connections.values().next().expect("one connection"), "frames_received");
     assert!(received.contains_key("goaway"), "{received:?}");
+}
+
+/// What is not HTTP/2 is left alone, and nothing of it is a loss.
+#[test]
+fn a_connection_that_is_not_http2_is_no_loss() {
+    let url = format!("http://{}/bytes/100", servers::start());
+    let ended =
+        Watch::run(&["--interval", "250ms"], &installed("curl", &["--silent", "--http1.1", &url])).end(LONG);
+    assert_no_loss(&ended);
+    assert!(ended.connections().is_empty(), "{:?}", ended.connections());
+    assert_eq!(sum_below(ended.summary(), "frame_budget"), 0, "{}", ended.summary());
 }
 
 /// Exact while they are not zero: few streams, many, and more than the window of the newest 1,024 has room for. Of each
