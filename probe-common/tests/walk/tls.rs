@@ -39,3 +39,53 @@ fn other_protocols_are_foreign_at_their_third_byte() {
         assert_eq!(wire.slot.connection.transport, TRANSPORT_FOREIGN);
     }
 }
+
+#[test]
+fn alerts_are_counted_apart_and_open_no_connection_to_http2() {
+    let (client, server) = ([record(22, 300), record(21, 2)].concat(), record(21, 2));
+    for size in [1, 4, 7, 500] {
+        let mut wire = Wire::new(0);
+        wire.deliver_cut(SENT, 0, &client, &vec![size; client.len()]);
+        // A server that refuses at once: its first record is the alert.
+        wire.deliver_cut(RECEIVED, 0, &server, &vec![size; server.len()]);
+        let c = &wire.slot.connection;
+        assert_eq!(c.transport, TRANSPORT_TLS);
+        assert_eq!((c.sent.records, c.received.records), ([0, 1, 1, 0, 0], [0, 1, 0, 0, 0]), "cut by {size}");
+        assert!(c.sent.last_alert_ns != 0 && c.received.last_alert_ns != 0);
+        assert_eq!((c.sent.record_bytes, c.last_heard_ns), (0, 0), "nothing of the application");
+    }
+}
+
+/// Records behind a hole are counted when the alignment is found or the hole is filled, and none twice.
+#[test]
+fn records_in_any_order_are_counted_once() {
+    let server = [record(22, 90), (0..60).flat_map(|i| record(23, 100 + i)).collect()].concat();
+    let segments: Vec<(usize, usize)> =
+        (0..server.len()).step_by(290).map(|at| (at, 290.min(server.len() - at))).collect();
+    let deliver = |wire: &mut Wire, (at, len): (usize, usize)| {
+        wire.deliver(RECEIVED, u32::try_from(at).unwrap(), &server[at..at + len], 0);
+    };
+    for late in 1..segments.len() - 3 {
+        let mut wire = Wire::new(0);
+        wire.deliver_cut(SENT, 0, &record(22, 300), &[]);
+        for (i, &segment) in segments.iter().enumerate() {
+            // One comes late, and the ones around it overlap.
+            if i != late {
+                let overlap = if i > late { 40 } else { 0 };
+                deliver(&mut wire, (segment.0 - overlap, segment.1 + overlap));
+            }
+            if i == late + 2 {
+                deliver(&mut wire, segments[late]);
+                deliver(&mut wire, segments[late]);
+            }
+        }
+        let (c, lanes) = (&wire.slot.connection, &wire.slot.received_lanes);
+        assert_eq!((lanes.islands, lanes.lanes[0].next as usize), (0, server.len()), "{late} is late");
+        let counted = c.received.records[3];
+        if lanes.missed == 0 && lanes.holes_abandoned == 0 {
+            assert_eq!((counted, c.received.record_bytes), (60, (100..160).sum()), "{late} is late");
+        } else {
+            assert!((55..60).contains(&counted) && c.received.gap_pending == 1, "{late} is late: {counted}");
+        }
+    }
+}

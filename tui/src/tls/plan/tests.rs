@@ -1,6 +1,7 @@
 //! Resolving and placing on the real files of this host, and on damaged copies of them.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
@@ -154,6 +155,41 @@ fn a_replaced_program_is_read_as_it_runs() {
     let program = mapped().unwrap();
     assert!(program.deleted);
     assert_eq!(std::fs::read(program.probe_path()).unwrap(), std::fs::read("/bin/cat").unwrap());
+}
+
+/// The path of the host's libssl, where it is installed.
+fn host_libssl() -> Option<PathBuf> {
+    libraries::of_host().into_iter().find(|path| path.ends_with("libssl.so.3"))
+}
+
+/// A library that was replaced on disk while it is mapped, and one that only the process's mount namespace has at its path.
+#[test]
+fn a_library_is_the_one_that_the_process_has_mapped() {
+    let Some(libssl) = host_libssl() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("libssl.so.3");
+    std::fs::copy(&libssl, &own).unwrap();
+    let library = |path: &Path| std::fs::metadata(path).unwrap().ino();
+    let inode = library(&own);
+    let script = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('ready', flush=True); sys.stdin.read()";
+    let mapped = start(Path::new("python3"), &["-c", script, own.to_str().unwrap()]).unwrap();
+    // Another mount namespace, where the copy is at the path of the host's library.
+    let shell = format!("mount --bind {} {} && exec python3 -c \"$1\" $2", own.display(), libssl.display());
+    let words = ["--mount", "sh", "-c", &shell, "sh", script, libssl.to_str().unwrap()];
+    let elsewhere = start(Path::new("unshare"), &words).unwrap();
+    assert_ne!(library(&libssl), inode, "nothing of it is seen here");
+    std::fs::rename(&own, folder.path().join("moved")).unwrap();
+    std::fs::remove_file(folder.path().join("moved")).unwrap();
+    std::fs::write(&own, "something else").unwrap();
+    for process in [&mapped, &elsewhere] {
+        let coverage = Planner::default().plan(process.0.id(), Depth::Auto);
+        assert_eq!(coverage.view, View::Frames, "{}", coverage.reason);
+        assert!(
+            coverage.points.iter().all(|point| point.file.identity.inode == inode),
+            "{}",
+            coverage.reason
+        );
+    }
 }
 
 /// Between analysis and attaching a library may be written anew, and a process may end and leave its number to another one.
