@@ -25,5 +25,5 @@ pub use health::ProgramState;
 pub use object::{Object, provenance};
 pub use slots::SlotId;
 pub use syscall::may_open_events;
-pub use tls::{Attached, GoClaim};
+pub use tls::{Attached, GoClaim, GoProof};
 pub use uprobe::{Links, Uprobes, are_multi_links, may_attach_uprobes};

@@ -88,6 +88,16 @@ pub struct GoClaim {
     pub descriptor: i32,
 }
 
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoProof {
+    Proven,
+    /// No open socket has that descriptor: the program wraps its connections, or has closed this one.
+    Wrapped,
+    /// A socket that is not watched: the accepted one of a server.
+    Unwatched,
+}
+
 impl Probe {
     /// The programs that look into TLS libraries, for any thread.
     #[must_use]
@@ -98,24 +108,26 @@ impl Probe {
     /// Follows a claim: the descriptor must be a socket of that process that is watched as its own.
     ///
     /// # Errors
-    /// It is not, in words.
-    pub fn prove_go(&mut self, claim: &GoClaim) -> Result<()> {
+    /// The kernel cannot be asked, or told.
+    pub fn prove_go(&mut self, claim: &GoClaim) -> Result<GoProof> {
         use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
         let pid = i32::try_from(claim.pid).ok().and_then(Pid::from_raw).context("not a process id")?;
         let process = pidfd_open(pid, PidfdFlags::empty()).context("the process has ended")?;
-        let socket = pidfd_getfd(&process, claim.descriptor, PidfdGetfdFlags::empty())
-            .context("the claimed descriptor is not open: the connection is wrapped")?;
-        let cookie =
-            rustix::net::sockopt::socket_cookie(&socket).context("the claimed descriptor is no socket")?;
+        let cookie = match pidfd_getfd(&process, claim.descriptor, PidfdGetfdFlags::empty()) {
+            Ok(socket) => rustix::net::sockopt::socket_cookie(&socket).ok(),
+            Err(rustix::io::Errno::BADF) => None,
+            Err(error) => return Err(error).context("a descriptor of the process cannot be had"),
+        };
+        let Some(cookie) = cookie else { return Ok(GoProof::Wrapped) };
         let owner = self.connections.get(&cookie, 0).ok().and_then(|slot| self.slots.read(slot));
-        ensure!(
-            owner.is_some_and(|slot| slot.connection.tgid == claim.pid),
-            "the claimed descriptor is not a watched socket of that process"
-        );
+        if owner.is_none_or(|slot| slot.connection.tgid != claim.pid) {
+            return Ok(GoProof::Unwatched);
+        }
         let mut descriptors: HashMap<_, ObjectKey, u64> =
             HashMap::try_from(self.bpf.map_mut("TLS_DESCRIPTORS").context("no map TLS_DESCRIPTORS")?)?;
         let key = ObjectKey { address: claim.object, tgid: claim.pid, pad: 0 };
-        descriptors.insert(key, cookie, 0).context("noting the proof")
+        descriptors.insert(key, cookie, 0).context("noting the proof")?;
+        Ok(GoProof::Proven)
     }
 
     /// Lets go of the TLS objects of processes that ended. A process that is killed frees nothing, and one with its number would

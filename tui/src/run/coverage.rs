@@ -21,12 +21,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Why a connection is not listed whose handshake nobody saw.
 const UNTOLD: &str = "opened before, whose records do not tell whether it is HTTP/2";
 
+/// Why the connections of a Go program are bound a little later.
+const WRAPPED: &str = "; connections that the program wraps are bound by the lengths of their records";
+
 /// Coverage of all processes.
 #[derive(Debug)]
 pub(super) struct Coverages {
     planning: Planning,
     covered: HashMap<u32, Covered>,
     handshakes: HashMap<Cookie, Handshake>,
+    /// Go programs of which a connection did not lead to its socket.
+    wrapped: HashSet<u32>,
 }
 
 #[derive(Debug)]
@@ -68,7 +73,12 @@ impl Coverages {
     /// Looks no deeper than `depth`.
     #[must_use]
     pub(super) fn new(depth: Depth, uprobes: Arc<Uprobes>) -> Self {
-        Self { planning: Planning::new(depth, uprobes), covered: HashMap::new(), handshakes: HashMap::new() }
+        Self {
+            planning: Planning::new(depth, uprobes),
+            covered: HashMap::new(),
+            handshakes: HashMap::new(),
+            wrapped: HashSet::new(),
+        }
     }
 
     /// Before the process is what it will be: `program` is what it will run.
@@ -120,6 +130,7 @@ impl Coverages {
     pub(super) fn forget(&mut self, pids: Vec<u32>) {
         for pid in &pids {
             self.covered.remove(pid);
+            self.wrapped.remove(pid);
         }
         self.planning.forget(pids);
     }
@@ -147,13 +158,19 @@ impl Coverages {
         all
     }
 
+    /// A connection of a Go program does not lead to its socket.
+    pub(super) fn note_wrapped(&mut self, pid: u32) {
+        self.wrapped.insert(pid);
+    }
+
     /// With the connections that are passed over, because silence about them would look like health.
     fn reason(&self, pid: u32, coverage: &Coverage) -> String {
-        let reason = &coverage.reason;
+        let wrapped = if self.wrapped.contains(&pid) { WRAPPED } else { "" };
+        let reason = format!("{}{wrapped}", coverage.reason);
         let untold = self.handshakes.values().filter(|handshake| handshake.untold_of == Some(pid)).count();
         match (coverage.view, untold) {
             // What is probed is told by its next write.
-            (View::Frames | View::Streams, _) | (_, 0) => reason.clone(),
+            (View::Frames | View::Streams, _) | (_, 0) => reason,
             (View::Records, 1) => format!("{reason}; not listed: 1 TLS connection {UNTOLD}"),
             (View::Records, n) => format!("{reason}; not listed: {n} TLS connections {UNTOLD}"),
         }

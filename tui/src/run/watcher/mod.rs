@@ -16,7 +16,7 @@ use super::planning::Planned;
 use crate::diag::{Namespaces, Socket};
 use crate::export::{Health, ProgramRun};
 use crate::model::sample::{Cookie, Owner, Reading, Sample};
-use crate::probe::{Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
+use crate::probe::{GoProof, Notice, Object, Probe, ProgramState, Scope, Setup, SlotId};
 use crate::target::cgroup::Hierarchy;
 use crate::target::identity::Identity;
 use crate::target::{Names, Target, process};
@@ -173,8 +173,14 @@ impl Watcher {
                 self.probe.free(*slot, *cookie);
             }
             Notice::Hello(cookie, piece) => self.coverages.note(*cookie, piece),
-            // Refused claims are wrapped connections: their records still vote.
-            Notice::Go(claim) => drop(self.probe.prove_go(claim)),
+            // Their records still vote.
+            Notice::Go(claim) => match self.probe.prove_go(claim) {
+                Ok(GoProof::Wrapped) => self.coverages.note_wrapped(claim.pid),
+                Ok(GoProof::Proven | GoProof::Unwatched) => {}
+                Err(_) if !process::exists(claim.pid) => {}
+                Err(error) => self
+                    .warn(format!("connections of Go programs are bound by their records only: {error:#}")),
+            },
             Notice::Foreign(..) | Notice::Closed(_) | Notice::Stalled(_) | Notice::Stirred => {}
         }
         Some(notice)

@@ -1,5 +1,6 @@
-"""By hand with OpenSSL: early.py socket|memory HOST PORT BEGIN. When the pipe BEGIN is opened it connects, reads the server's
-SETTINGS before it writes anything, asks once, and never reads again. `memory`: OpenSSL does not know the socket."""
+"""By hand with OpenSSL: early.py socket|memory|late HOST PORT BEGIN. When the pipe BEGIN is opened it connects, reads the server's
+SETTINGS before it writes anything, asks once, and never reads again. `memory`: OpenSSL does not know the socket. `late`: likewise,
+and what was encrypted is sent much later; it asks many times."""
 import socket
 import ssl
 import sys
@@ -38,6 +39,8 @@ class Memory:
         while True:
             try:
                 result = function(*arguments)
+                if MODE == "late" and arguments:
+                    time.sleep(0.02)
                 plain.sendall(self.outgoing.read())
                 return result
             except ssl.SSLWantReadError:
@@ -51,7 +54,7 @@ class Memory:
         self.call(self.tls.write, data)
 
 
-tls = Memory() if MODE == "memory" else context.wrap_socket(plain)
+tls = context.wrap_socket(plain) if MODE == "socket" else Memory()
 head = b""
 while len(head) < 9:
     head += tls.recv(9 - len(head))
@@ -60,4 +63,6 @@ left = int.from_bytes(head[:3], "big")
 while left:
     left -= len(tls.recv(left))
 tls.sendall(ASK)
+for stream in range(3, 101, 2) if MODE == "late" else ():
+    tls.sendall(frame(1, 0x5, stream, REQUEST))
 time.sleep(600)

@@ -1,10 +1,12 @@
 // Go's client over TLS: exact ORIGIN CONNECTIONS STREAMS. Connection i opens STREAMS + i streams, four at a time, and cancels
 // some of them after their response headers (RST_STREAM). With `upload` for STREAMS, connection i sends a megabyte and i
-// kilobytes, between small requests. Prints, by its own port, how many it opened and cancelled.
+// kilobytes, between small requests. With `wrapped` behind STREAMS its connections are in a type of their own. Prints, by its own port,
+// how many it opened and cancelled.
 package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -61,6 +63,9 @@ func connection(origin string, i, streams int) {
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
 		ForceAttemptHTTP2: true,
 	}
+	if len(os.Args) > 4 && os.Args[4] == "wrapped" {
+		transport.DialContext = dialWrapped
+	}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	// Alone, so that there is one connection.
@@ -75,6 +80,14 @@ func connection(origin string, i, streams int) {
 	}
 	// Alone again: with its end, everything has arrived.
 	exchange(client, "GET", origin+"/bytes/300", 0)
+}
+
+// What is in it is no netFD.
+type wrapped struct{ net.Conn }
+
+func dialWrapped(ctx context.Context, network, address string) (net.Conn, error) {
+	connected, err := new(net.Dialer).DialContext(ctx, network, address)
+	return wrapped{connected}, err
 }
 
 // All streams but the first and the last.

@@ -70,6 +70,12 @@ pub(super) const OLD_GO_PIE: Client =
 pub(super) const GO: Client = with("Go 1.27.3", "go", |peer, connections, streams| {
     go(peer, connections, streams, tools::GO, "plain", &[])
 });
+/// Its connections do not lead to their sockets.
+pub(super) const GO_WRAPPED: Client = with("Go 1.27.3, wrapped", "go", |peer, connections, streams| {
+    let mut words = (GO.command)(peer, connections, streams);
+    words.push("wrapped".to_owned());
+    words
+});
 pub(super) const GO_STRIPPED: Client = with("Go 1.27.3, stripped", "go", |peer, connections, streams| {
     go(peer, connections, streams, tools::GO, "stripped", &["-ldflags=-s -w"])
 });

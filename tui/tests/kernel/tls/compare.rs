@@ -104,9 +104,16 @@ fn compare(
         let difference = differences(connection, exchange, depth == "frames");
         equal += usize::from(difference.is_none());
         if let Some(difference) = difference {
+            // Each connection has frames or bodies of its own.
+            let seen = (
+                frames_of(connection, "frames_sent"),
+                number(&connection["flow_control"], "data_bytes_sent"),
+            );
             let of_another = |(other, theirs): (&String, &Exchange)| {
-                let seen = frames_of(connection, "frames_sent");
-                other != port && seen != exchange.sent.frames && seen == theirs.sent.frames
+                let same = |of: &Exchange| {
+                    seen.0 == of.sent.frames && seen.1 == number(&of.sent.values, "data_bytes")
+                };
+                other != port && !same(exchange) && same(theirs)
             };
             wrong += usize::from(difference.more || peer.iter().any(of_another));
             complaints.push(format!("port {port}: {}", difference.text));
@@ -144,16 +151,30 @@ struct Difference {
     text: String,
 }
 
-/// GOAWAY that the peer says in answer to the client's own is left out: nobody reads it any more.
+/// Frames by type, and bytes of bodies. GOAWAY that the peer says in answer to the client's own is left out: nobody reads it any more.
 fn differences(connection: &Value, exchange: &Exchange, both_ways: bool) -> Option<Difference> {
     let without_goaway = |mut frames: Frames| {
         frames.remove("goaway");
         frames
     };
-    let mut pairs = vec![("sent", frames_of(connection, "frames_sent"), exchange.sent.frames.clone())];
+    let with_bytes = |mut frames: Frames, data_bytes: u64| {
+        frames.insert("data_bytes".to_owned(), data_bytes);
+        frames
+    };
+    let seen = with_bytes(
+        frames_of(connection, "frames_sent"),
+        number(&connection["flow_control"], "data_bytes_sent"),
+    );
+    let mut pairs = vec![(
+        "sent",
+        seen,
+        with_bytes(exchange.sent.frames.clone(), number(&exchange.sent.values, "data_bytes")),
+    )];
     if both_ways {
-        let seen = without_goaway(frames_of(connection, "frames_received"));
-        pairs.push(("received", seen, without_goaway(exchange.received.frames.clone())));
+        let bytes = number(&connection["flow_control"], "data_bytes_received");
+        let seen = with_bytes(without_goaway(frames_of(connection, "frames_received")), bytes);
+        let theirs = without_goaway(exchange.received.frames.clone());
+        pairs.push(("received", seen, with_bytes(theirs, number(&exchange.received.values, "data_bytes"))));
     }
     let different: Vec<_> = pairs.into_iter().filter(|(_, seen, true_ones)| seen != true_ones).collect();
     if different.is_empty() {

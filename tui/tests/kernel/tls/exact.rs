@@ -1,10 +1,13 @@
 //! Every client whose library can be probed: streams, RST_STREAMs and frames of each connection.
 
 use super::clients::{ALL, Client, GNUTLS, GO, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED};
-use super::clients::{CURL, GNUTLS_RESUMED, GO_STRIPPED};
+use super::clients::{CURL, GNUTLS_RESUMED, GO_STRIPPED, GO_WRAPPED};
 use super::compare::{Outcome, run};
 use super::{many, report};
 use crate::support::take_turns;
+use crate::support::watch::{Ended, text};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// While something is being looked into: only clients with this in their names.
@@ -34,9 +37,47 @@ fn a_client_of_each_kind_is_counted_exactly() {
         (GO, &[], "streams"),
         (NODE, &[], "streams"),
     ];
-    let outcomes = runs.map(|(client, options, depth)| run(&client, options, depth, SMALL.0, SMALL.1).0);
+    let outcomes = runs.map(|(client, options, depth)| {
+        let (outcome, ended) = run(&client, options, depth, SMALL.0, SMALL.1);
+        assert_handshakes_are_read(&outcome, &ended);
+        outcome
+    });
     judge(&outcomes);
     assert!(outcomes.iter().all(|o| o.connections == SMALL.0 && o.counted.cancelled > 0), "{outcomes:#?}");
+}
+
+/// The server's choice where it is in the clear; and the names that curl asks for, which are another one on each connection.
+fn assert_handshakes_are_read(outcome: &Outcome, ended: &Ended) {
+    let mut names = BTreeSet::new();
+    for connection in ended.connections().into_values() {
+        let chosen = if outcome.version == "1.3" { Value::Null } else { "h2".into() };
+        assert_eq!(connection["alpn_chosen"], chosen, "{connection}");
+        assert!(
+            connection["alpn_offered"].as_array().is_some_and(|all| all.contains(&"h2".into())),
+            "{connection}"
+        );
+        names.extend(connection["sni"].as_str().map(str::to_owned));
+    }
+    if outcome.client == CURL.name {
+        assert_eq!(names, (0..SMALL.0).map(|i| format!("h{i}.test")).collect());
+    }
+}
+
+/// A connection in a type of the program's own does not lead to its socket: its records do. One that does is not said to be wrapped.
+#[test]
+fn wrapped_connections_of_go_are_bound_by_their_records() {
+    let _turn = take_turns();
+    let outcomes = [GO_WRAPPED, GO].map(|client| {
+        let (outcome, ended) = run(&client, &[], "frames", SMALL.0, SMALL.1);
+        let wraps = |line: &&Value| text(&line["process"]["reason"]).contains("wraps");
+        assert!(
+            client.name == GO_WRAPPED.name || !ended.of("process").iter().any(wraps),
+            "{:?}",
+            ended.of("process")
+        );
+        outcome
+    });
+    judge(&outcomes);
 }
 
 #[test]
