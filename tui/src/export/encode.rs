@@ -87,6 +87,7 @@ fn groups(out: &mut Out, aggregate: &Aggregate) -> Result<(), Error> {
     })?;
     per_group(out, &metrics::UNANSWERED, aggregate, |g| ConstGauge::new(g.unanswered))?;
     per_group(out, &metrics::IN_FLIGHT, aggregate, |g| ConstGauge::new(g.in_flight))?;
+    per_group(out, &metrics::APPROXIMATE, aggregate, |g| ConstGauge::new(g.approximate))?;
     per_group(out, &metrics::DAMAGE, aggregate, |g| g.damage.clone())?;
     let counters: [Counter; 7] = [
         (&metrics::OPENED, |g| g.opened),

@@ -67,6 +67,8 @@ pub(super) struct Group {
     pub(super) oldest_unanswered_ns: Nanos,
     pub(super) unanswered: u64,
     pub(super) in_flight: u64,
+    /// Connections for which the number of streams in flight may be off.
+    pub(super) approximate: u64,
     // Since the start.
     /// Causes that were seen: they keep being shown, with 0, so that an alert resolves instead of going stale.
     pub(super) seen_causes: [bool; Cause::ALL.len()],
@@ -90,7 +92,7 @@ impl Group {
     pub(super) fn begin(&mut self) {
         self.connections.clear();
         self.stalled = Default::default();
-        (self.oldest_unanswered_ns, self.unanswered, self.in_flight) = (0, 0, 0);
+        (self.oldest_unanswered_ns, self.unanswered, self.in_flight, self.approximate) = (0, 0, 0, 0);
     }
 
     /// One open connection of the present snapshot.
@@ -103,6 +105,7 @@ impl Group {
         if reading.view != View::Records {
             self.unanswered += reading.streams.unanswered;
             self.in_flight += reading.streams.in_flight;
+            self.approximate += u64::from(reading.streams.approximate);
         }
         if connection.verdict.state == State::Stalled {
             let index = cause_index(connection.verdict.cause.unwrap_or(Cause::Unknown));

@@ -80,6 +80,8 @@ table! {
         "Streams opened since the peer was last heard (connections of which only TLS records are seen have none)");
     IN_FLIGHT = gauge("h2watch_streams_in_flight", GROUP,
         "Streams that are open (connections of which only TLS records are seen have none)");
+    APPROXIMATE = gauge("h2watch_connections_approximate", GROUP,
+        "Connections whose streams in flight may be off, because frames of the peer were missed or cannot be seen");
     DAMAGE = counter("h2watch_streams_opened_while_stalled", GROUP,
         "Streams opened on stalled connections: requests lost to a connection that was already dead");
     OPENED = counter("h2watch_connections_opened", GROUP, "Connections seen, those open before h2watch included");

@@ -83,6 +83,20 @@ fn a_record_view_never_counts_streams() {
 }
 
 #[test]
+fn a_number_of_streams_in_flight_that_may_be_off_says_so() {
+    let exporter = exporter();
+    let mut doubtful = connection(8, "api", 1);
+    doubtful.reading.streams.approximate = true;
+    let group = "{comm=\"api\",container=\"\",destination=\"192.0.2.1\"}";
+    let marked = |exporter: &_| value(&text(exporter), &format!("h2watch_connections_approximate{group}"));
+    exporter.observe(snapshot(SECOND, vec![connection(7, "api", 1), doubtful.clone()]), &[]);
+    assert_eq!(marked(&exporter), Some(1.0));
+    doubtful.reading.streams.approximate = false;
+    exporter.observe(snapshot(2 * SECOND, vec![connection(7, "api", 1), doubtful]), &[]);
+    assert_eq!(marked(&exporter), Some(0.0), "it heals");
+}
+
+#[test]
 fn hostile_names_stay_inside_their_quotes() {
     let exporter = exporter();
     let name = "a\"} 1\nevil_total{x=\"\\";
