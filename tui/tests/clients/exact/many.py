@@ -1,6 +1,6 @@
 """httpx, asyncio: many.py short|upload ORIGIN CONNECTIONS. Prints, by its own port, how many streams it opened.
 
-`short`: ten connections at a time, with 1 to 7 requests each and answers of another length on each connection; also prints how many
+`short`: ten connections at a time, with 1 to 7 requests each, all as long as one another; also prints how many
 addresses OpenSSL's objects had together.
 `upload`: all at the same time; connection i sends a megabyte and i kilobytes, between small requests."""
 import asyncio
@@ -29,7 +29,7 @@ def note(response):
 async def short(i, turns):
     async with turns, httpx.AsyncClient(**OPTIONS) as client:
         for _ in range(1 + i % 7):
-            note(await client.get(f"{ORIGIN}/bytes/{100 + i}"))
+            note(await client.get(ORIGIN + "/own"))
 
 
 async def upload(i, _):

@@ -9,7 +9,8 @@ import (
 )
 
 // What is answered is in the path: /bytes/N is N bytes; /headers is an answer without its body, which never comes; /hang is
-// none at all; /port is a line with the client's port; /echo is what was sent, with its header X-Mark; /stream is the same, piece
+// none at all; /own is a hundred bytes and one for each connection that was there before, so that no two connections have the
+// same answers; /port is a line with the client's port, as much longer by spaces; /echo is what was sent, with its header X-Mark; /stream is the same, piece
 // by piece while it comes; /chunks is as long in each record as the first frames of a server of HTTP/2, where it is HTTP/1.1.
 func answer(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/stream" {
@@ -33,10 +34,12 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case r.URL.Path == "/hang":
 		<-r.Context().Done()
+	case r.URL.Path == "/own":
+		io.WriteString(w, strings.Repeat("x", 100)+own(r))
 	case r.URL.Path == "/port":
 		_, port, err := net.SplitHostPort(r.RemoteAddr)
 		check(err)
-		io.WriteString(w, port+"\n")
+		io.WriteString(w, port+own(r)+"\n")
 	case r.URL.Path == "/chunks":
 		chunks(w)
 	case r.URL.Path == "/echo":
@@ -45,6 +48,11 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// As many spaces as there were connections before.
+func own(r *http.Request) string {
+	return strings.Repeat(" ", r.Context().Value(before{}).(int))
 }
 
 // A chunk has its length and two line ends: 15 bytes as SETTINGS with one entry, then 9 as acknowledgements.

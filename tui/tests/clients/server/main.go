@@ -7,6 +7,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -50,8 +51,11 @@ func main() {
 		Handler:   http.HandlerFunc(answer),
 		Protocols: protocols,
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: 1000},
+		ConnContext: func(ctx context.Context, client net.Conn) context.Context {
+			return context.WithValue(ctx, before{}, client.(*recorded).before)
+		},
 	}
-	check(server.Serve(recorder{listener, os.Args[1]}))
+	check(server.Serve(&recorder{listener, os.Args[1], 0}))
 }
 
 func serveCurtly(listener net.Listener) {
@@ -110,10 +114,14 @@ func certificate() tls.Certificate {
 
 type recorder struct {
 	net.Listener
-	folder string
+	folder   string
+	accepted int
 }
 
-func (r recorder) Accept() (net.Conn, error) {
+// Of a request's context: how many connections were there before its own.
+type before struct{}
+
+func (r *recorder) Accept() (net.Conn, error) {
 	client, err := r.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -125,7 +133,8 @@ func (r recorder) Accept() (net.Conn, error) {
 		check(err)
 		return file
 	}
-	recorded := &recorded{Conn: client, sent: file("sent"), received: file("received")}
+	recorded := &recorded{Conn: client, sent: file("sent"), received: file("received"), before: r.accepted}
+	r.accepted++
 	recorded.done = func() { file("done").Close() }
 	return recorded, nil
 }
@@ -134,6 +143,7 @@ func (r recorder) Accept() (net.Conn, error) {
 type recorded struct {
 	net.Conn
 	sent, received *os.File
+	before         int
 	done           func()
 	once           sync.Once
 }

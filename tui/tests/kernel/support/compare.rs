@@ -68,7 +68,7 @@ fn assert_same(client: &str, connection: &Value, exchange: &Exchange) {
 }
 
 /// What h2watch read from fixed fields of the frames of one direction, in the oracle's names.
-fn values(connection: &Value, way: &str) -> Value {
+pub(crate) fn values(connection: &Value, way: &str) -> Value {
     let (flow, ping) = (&connection["flow_control"], &connection["ping"]);
     let goaway = match &connection[format!("goaway_{way}")] {
         Value::Null => Value::Null,

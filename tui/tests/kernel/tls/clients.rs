@@ -187,7 +187,7 @@ fn wget(peer: &Peer, connections: usize, streams: usize) -> Vec<String> {
 fn said_by_wget(ended: &Ended) -> BTreeMap<String, Said> {
     let mut said = BTreeMap::<String, Said>::new();
     for port in ended.errors.lines() {
-        said.entry(port.to_owned()).or_default().opened += 1;
+        said.entry(port.trim_end().to_owned()).or_default().opened += 1;
     }
     said
 }

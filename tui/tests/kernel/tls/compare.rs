@@ -3,7 +3,7 @@
 
 use super::clients::{CURL_TOO_LARGE, Client, Said};
 use super::peer::Peer;
-use crate::support::compare::{approximate, desyncs, frames_of, number};
+use crate::support::compare::{approximate, desyncs, frames_of, number, values};
 use crate::support::oracle::{Exchange, Frames};
 use crate::support::watch::{Ended, Watch, text};
 use serde_json::Value;
@@ -47,22 +47,76 @@ pub(super) fn version(options: &[&str]) -> &'static str {
     }
 }
 
+/// A client's run under h2watch.
+pub(super) struct Run {
+    pub(super) outcome: Outcome,
+    pub(super) ended: Ended,
+    peer: BTreeMap<String, Exchange>,
+}
+
 /// Runs it with `--tls DEPTH`. `options` are the peer's.
-pub(super) fn run(
-    client: &Client,
-    options: &[&str],
-    depth: &str,
-    connections: usize,
-    streams: usize,
-) -> (Outcome, Ended) {
+pub(super) fn run(client: &Client, options: &[&str], depth: &str, connections: usize, streams: usize) -> Run {
     let peer = Peer::start(options);
     let words = (client.command)(&peer, connections, streams);
     let ended = Watch::run(&["--tls", depth], &words).end(LONG);
     let succeeded = ended.status.success() || ended.status.code() == Some(CURL_TOO_LARGE);
     assert!(succeeded, "{}: {}: {}", words.join(" "), ended.status, ended.errors);
-    let outcome = compare(client, version(options), depth, &ended, &peer.counted());
+    let peer = peer.counted();
+    let outcome = compare(client, version(options), depth, &ended, &peer);
     println!("{outcome:?}");
-    (outcome, ended)
+    Run { outcome, ended, peer }
+}
+
+impl Run {
+    /// If two connections were taken for one another it would show, also where both have as many frames of each type.
+    pub(super) fn assert_an_exchange_would_show(&self, client: &Client, depth: &str) {
+        let frames = |(local, c): (String, Value)| {
+            (format!("{:?} {:?}", frames_of(&c, "frames_sent"), frames_of(&c, "frames_received")), local)
+        };
+        let mut known = BTreeMap::<String, String>::new();
+        let all = self.ended.connections().into_iter().map(frames);
+        let pair =
+            all.filter_map(|(frames, local)| Some((known.insert(frames, local.clone())?, local))).next();
+        let (one, other) = pair.expect("two connections with as many frames of each type");
+        let exchange = |line: &Value| {
+            let text = line.to_string().replace(&one, "ONE").replace(&other, &one).replace("ONE", &other);
+            serde_json::from_str(&text).expect("JSON as before")
+        };
+        let lines = self.ended.lines.iter().map(exchange).collect();
+        let ended = Ended {
+            pid: self.ended.pid,
+            status: self.ended.status,
+            lines,
+            errors: self.ended.errors.clone(),
+        };
+        let outcome = compare(client, self.outcome.version, depth, &ended, &self.peer);
+        assert_eq!(outcome.wrong, 2, "{one} and {other} exchanged: {outcome:?}");
+    }
+}
+
+/// What one connection is known by: its frames by type and what they say in fixed fields, in each direction that is walked.
+/// GOAWAY that the peer says in answer to the client's own is left out: nobody reads it any more.
+type Numbers = BTreeMap<&'static str, (Frames, Value)>;
+
+fn numbers(both_ways: bool, of: impl Fn(&'static str) -> (Frames, Value)) -> Numbers {
+    let ways: &[&'static str] = if both_ways { &["sent", "received"] } else { &["sent"] };
+    let mut numbers: Numbers = ways.iter().map(|&way| (way, of(way))).collect();
+    if let Some((frames, values)) = numbers.get_mut("received") {
+        frames.remove("goaway");
+        values["goaway"] = Value::Null;
+    }
+    numbers
+}
+
+fn seen(connection: &Value, both_ways: bool) -> Numbers {
+    numbers(both_ways, |way| (frames_of(connection, &format!("frames_{way}")), values(connection, way)))
+}
+
+fn told(exchange: &Exchange, both_ways: bool) -> Numbers {
+    numbers(both_ways, |way| {
+        let counted = if way == "sent" { &exchange.sent } else { &exchange.received };
+        (counted.frames.clone(), counted.values.clone())
+    })
 }
 
 fn compare(
@@ -77,6 +131,7 @@ fn compare(
     let watched: BTreeMap<String, Value> =
         ended.connections().into_values().map(|connection| (port(&connection), connection)).collect();
     let mut complaints = losses(ended);
+    complaints.extend(alike(peer, depth == "frames"));
     for (port, exchange) in peer {
         let own = Said { opened: exchange.sent.streams, cancelled: resets(&exchange.sent.frames) };
         if said.get(port) != Some(&own) {
@@ -92,32 +147,27 @@ fn compare(
             complaints.push(format!("port {port} is listed, and its peer saw no HTTP/2 there"));
             continue;
         };
+        let both_ways = connection["view"] == "frames";
+        // `auto` takes one of these, by what the build of the library costs.
+        let as_asked =
+            connection["view"] == depth || depth == "auto" && (both_ways || connection["view"] == "streams");
         // In flight is a guess where answers are not seen.
-        let doubtful = depth == "frames" && approximate(connection) || connection["joined_late"] == true;
-        if connection["view"] != depth || connection["library"] != library || doubtful {
+        let doubtful = both_ways && approximate(connection) || connection["joined_late"] == true;
+        if !as_asked || connection["library"] != library || doubtful {
             let shown = ["view", "library", "approximate", "joined_late"].map(|key| &connection[key]);
             complaints.push(format!("port {port}: view, library, approximate, joined_late are {shown:?}"));
             continue;
         }
         counted.opened += number(connection, "streams_opened");
         counted.cancelled += number(connection, "streams_reset_sent");
-        let difference = differences(connection, exchange, depth == "frames");
-        equal += usize::from(difference.is_none());
-        if let Some(difference) = difference {
-            // Each connection has frames or bodies of its own.
-            let seen = (
-                frames_of(connection, "frames_sent"),
-                number(&connection["flow_control"], "data_bytes_sent"),
-            );
-            let of_another = |(other, theirs): (&String, &Exchange)| {
-                let same = |of: &Exchange| {
-                    seen.0 == of.sent.frames && seen.1 == number(&of.sent.values, "data_bytes")
-                };
-                other != port && !same(exchange) && same(theirs)
-            };
-            wrong += usize::from(difference.more || peer.iter().any(of_another));
-            complaints.push(format!("port {port}: {}", difference.text));
+        let (seen, true_ones) = (seen(connection, both_ways), told(exchange, both_ways));
+        if seen == true_ones {
+            equal += 1;
+            continue;
         }
+        let of_another = peer.values().any(|another| told(another, both_ways) == seen);
+        wrong += usize::from(of_another || has_more(&seen, &true_ones));
+        complaints.push(format!("port {port}: h2watch has {seen:?}, the peer {true_ones:?}"));
     }
     let said = said.values().fold(Said::default(), |a, b| Said {
         opened: a.opened + b.opened,
@@ -136,6 +186,16 @@ fn compare(
     }
 }
 
+/// Pairs of connections that could be taken for one another and nobody would notice: none, or the run shows little.
+fn alike(peer: &BTreeMap<String, Exchange>, both_ways: bool) -> Vec<String> {
+    let mut ports = BTreeMap::<String, &String>::new();
+    let another = |(port, exchange): (_, &Exchange)| {
+        let same = ports.insert(format!("{:?}", told(exchange, both_ways)), port)?;
+        Some(format!("the client did the same on ports {same} and {port}"))
+    };
+    peer.iter().filter_map(another).collect()
+}
+
 fn losses(ended: &Ended) -> Vec<String> {
     let mut complaints: Vec<String> = ended.of("loss").iter().map(ToString::to_string).collect();
     complaints.extend(ended.of("stall").iter().map(|line| format!("false stall: {line}")));
@@ -145,49 +205,12 @@ fn losses(ended: &Ended) -> Vec<String> {
     complaints
 }
 
-struct Difference {
-    /// h2watch has frames that the peer does not.
-    more: bool,
-    text: String,
-}
-
-/// Frames by type, and bytes of bodies. GOAWAY that the peer says in answer to the client's own is left out: nobody reads it any more.
-fn differences(connection: &Value, exchange: &Exchange, both_ways: bool) -> Option<Difference> {
-    let without_goaway = |mut frames: Frames| {
-        frames.remove("goaway");
-        frames
-    };
-    let with_bytes = |mut frames: Frames, data_bytes: u64| {
-        frames.insert("data_bytes".to_owned(), data_bytes);
-        frames
-    };
-    let seen = with_bytes(
-        frames_of(connection, "frames_sent"),
-        number(&connection["flow_control"], "data_bytes_sent"),
-    );
-    let mut pairs = vec![(
-        "sent",
-        seen,
-        with_bytes(exchange.sent.frames.clone(), number(&exchange.sent.values, "data_bytes")),
-    )];
-    if both_ways {
-        let bytes = number(&connection["flow_control"], "data_bytes_received");
-        let seen = with_bytes(without_goaway(frames_of(connection, "frames_received")), bytes);
-        let theirs = without_goaway(exchange.received.frames.clone());
-        pairs.push(("received", seen, with_bytes(theirs, number(&exchange.received.values, "data_bytes"))));
-    }
-    let different: Vec<_> = pairs.into_iter().filter(|(_, seen, true_ones)| seen != true_ones).collect();
-    if different.is_empty() {
-        return None;
-    }
-    let more = different
-        .iter()
-        .any(|(_, seen, true_ones)| seen.iter().any(|(kind, n)| n > true_ones.get(kind).unwrap_or(&0)));
-    let text: Vec<String> = different
-        .iter()
-        .map(|(way, seen, true_ones)| format!("{way}: h2watch has {seen:?}, the peer {true_ones:?}"))
-        .collect();
-    Some(Difference { more, text: text.join("; ") })
+/// h2watch has frames that the peer does not.
+fn has_more(seen: &Numbers, true_ones: &Numbers) -> bool {
+    let of = |way| true_ones.get(way).map(|(frames, _)| frames);
+    seen.iter().any(|(way, (frames, _))| {
+        frames.iter().any(|(kind, n)| of(way).and_then(|theirs| theirs.get(kind)).unwrap_or(&0) < n)
+    })
 }
 
 fn resets(frames: &Frames) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::clients::{ALL, Client, GNUTLS, GO, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED};
 use super::clients::{CURL, GNUTLS_RESUMED, GO_STRIPPED, GO_WRAPPED};
-use super::compare::{Outcome, run};
+use super::compare::{Outcome, Run, run};
 use super::{many, report};
 use crate::support::take_turns;
 use crate::support::watch::{Ended, text};
@@ -26,7 +26,7 @@ fn judge(outcomes: &[Outcome]) {
 #[test]
 fn a_client_of_each_kind_is_counted_exactly() {
     let _turn = take_turns();
-    let runs: [(Client, &[&str], &str); 9] = [
+    let runs: [(Client, &[&str], &str); 17] = [
         (CURL, &[], "frames"),
         (HTTPX_ASYNC, &["tls12"], "frames"),
         (HTTPX_SYNC, &[], "frames"),
@@ -34,11 +34,19 @@ fn a_client_of_each_kind_is_counted_exactly() {
         (GNUTLS, &[], "frames"),
         (OLD_GO_STRIPPED, &[], "frames"),
         (GO_PIE, &["chacha"], "frames"),
-        (GO, &[], "streams"),
+        (CURL, &["tls12"], "streams"),
+        (HTTPX_ASYNC, &[], "streams"),
         (NODE, &[], "streams"),
+        (GNUTLS, &["tls12"], "streams"),
+        (GO, &[], "streams"),
+        (CURL, &[], "auto"),
+        (HTTPX_SYNC, &["tls12"], "auto"),
+        (NODE, &["chacha"], "auto"),
+        (GNUTLS, &[], "auto"),
+        (GO_STRIPPED, &["tls12"], "auto"),
     ];
     let outcomes = runs.map(|(client, options, depth)| {
-        let (outcome, ended) = run(&client, options, depth, SMALL.0, SMALL.1);
+        let Run { outcome, ended, .. } = run(&client, options, depth, SMALL.0, SMALL.1);
         assert_handshakes_are_read(&outcome, &ended);
         outcome
     });
@@ -68,7 +76,7 @@ fn assert_handshakes_are_read(outcome: &Outcome, ended: &Ended) {
 fn wrapped_connections_of_go_are_bound_by_their_records() {
     let _turn = take_turns();
     let outcomes = [GO_WRAPPED, GO].map(|client| {
-        let (outcome, ended) = run(&client, &[], "frames", SMALL.0, SMALL.1);
+        let Run { outcome, ended, .. } = run(&client, &[], "frames", SMALL.0, SMALL.1);
         let wraps = |line: &&Value| text(&line["process"]["reason"]).contains("wraps");
         assert!(
             client.name == GO_WRAPPED.name || !ended.of("process").iter().any(wraps),
@@ -83,7 +91,7 @@ fn wrapped_connections_of_go_are_bound_by_their_records() {
 #[test]
 fn writes_that_empty_ones_finish_are_counted() {
     let _turn = take_turns();
-    let (outcome, ended) = run(&GNUTLS_RESUMED, &[], "frames", SMALL.0, SMALL.1);
+    let Run { outcome, ended, .. } = run(&GNUTLS_RESUMED, &[], "frames", SMALL.0, SMALL.1);
     let resumed = ended.errors.lines().find_map(|line| line.strip_prefix("RESUMED "));
     let resumed: u64 = resumed.expect("the client says it").parse().expect("a number");
     println!("{resumed} writes were finished by empty ones");
@@ -96,10 +104,10 @@ fn over_ipv6_the_same() {
     let _turn = take_turns();
     let runs: [(Client, &[&str]); 2] = [(NODE, &["v6"]), (GO_STRIPPED, &["v6", "tls12"])];
     let outcomes = runs.map(|(client, options)| run(&client, options, "frames", SMALL.0, SMALL.1));
-    for (_, ended) in &outcomes {
-        assert!(ended.connections().keys().all(|local| local.starts_with("[::1]:")));
+    for run in &outcomes {
+        assert!(run.ended.connections().keys().all(|local| local.starts_with("[::1]:")));
     }
-    judge(&outcomes.map(|(outcome, _)| outcome));
+    judge(&outcomes.map(|run| run.outcome));
 }
 
 #[test]
@@ -112,11 +120,15 @@ fn every_client_at_full_size() {
     for client in ALL.iter().filter(chosen) {
         let chacha: &[&[&str]] = if client.library == "go" { &[] } else { &[&["chacha"]] };
         for options in [&[&[][..], &["tls12"]], chacha].concat() {
-            outcomes.push(run(client, options, "frames", FULL.0, FULL.1).0);
+            outcomes.push(run(client, options, "frames", FULL.0, FULL.1).outcome);
         }
     }
     for (client, connections) in many::ALL.iter().filter(|(client, _)| chosen(&client)) {
-        outcomes.push(run(client, &[], "frames", *connections, 0).0);
+        let run = run(client, &[], "frames", *connections, 0);
+        if client.name == many::SHORT.name {
+            many::assert_objects_were_reused(&run.ended, *connections);
+        }
+        outcomes.push(run.outcome);
     }
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let settings = only.map(|only| format!("{ONLY}='{only}' ")).unwrap_or_default();

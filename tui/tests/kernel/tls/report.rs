@@ -10,10 +10,11 @@ Real clients under `h2watch --tls frames`, against a server that writes down the
 port. Written by ";
 
 const KEY: &str = "\
-* *streams*, *RST_STREAM*: what the client says of itself / what h2watch counted, over all connections. Each connection of a run
-  opens another number of streams.
-* *equal*: connections of which h2watch has every frame by type, sent and received, as hyperframe counts them in what the peer wrote
-  down for that port. Left out is the GOAWAY that a server answers to the client's own: the client reads it no more.
+* *streams*, *RST_STREAM*: what the client says of itself / what h2watch counted, over all connections.
+* *equal*: connections of which h2watch has every frame by type, sent and received, and what frames say in fixed fields (bytes of
+  DATA, windows, SETTINGS), as hyperframe has them in what the peer wrote down for that port. Left out is the GOAWAY that a server
+  answers to the client's own: the client reads it no more. No two connections of a run are alike in that, or the run fails: if one
+  were taken for another, it would show.
 * httpx itself sends no RST_STREAM; its client puts them into httpx's HTTP/2 state. wget2 cancels nothing. libgnutls is driven from
   Python, all connections in one process.
 * *wrong*: connections with a frame more than their peer saw, or with another connection's numbers.
