@@ -308,10 +308,12 @@ impl Merge {
             return;
         }
         let none = Vec::new();
+        // Attached in this order, to a process that runs meanwhile: an answer that is read before reads are probed would leave its
+        // stream in flight for ever, and an object that is freed before that is probed would be taken for the next one at its address.
         let chosen = [
-            Some(&plan.points.write),
-            (view == View::Frames).then_some(&plan.points.read),
             Some(&plan.points.free),
+            (view == View::Frames).then_some(&plan.points.read),
+            Some(&plan.points.write),
         ];
         for point in chosen.into_iter().flatten().flat_map(|points| points.as_ref().unwrap_or(&none)) {
             self.points.push(ProbePoint {

@@ -5,4 +5,5 @@ mod clients;
 mod hostile;
 mod pickup;
 mod running;
+mod several;
 mod stall;

@@ -1,6 +1,7 @@
 // Life of a TLS connection, for the tests. `server` makes its own certificate, prints SERVING ADDRESS and counts requests by
 // the client's port (/counts, HTTP/1.1); `/bytes/N` answers N bytes, `/tick/MS` answers everybody at once on the next
-// multiple of MS milliseconds. `steady URL INTERVAL_MS` opens a stream each time and never gives one up. `load URL CONNECTIONS
+// multiple of MS milliseconds. `steady URL INTERVAL_MS [CONNECTIONS]` opens a stream each time and never gives one up; of several
+// connections each has an interval half as long again as that of the one before. `load URL CONNECTIONS
 // STREAMS REQUESTS` keeps so many streams busy and prints how many requests it made in a second.
 package main
 
@@ -29,7 +30,14 @@ func main() {
 	case "server":
 		serve()
 	case "steady":
-		steady(os.Args[2], time.Duration(number(os.Args[3]))*time.Millisecond)
+		interval := time.Duration(number(os.Args[3])) * time.Millisecond
+		if len(os.Args) > 4 {
+			for i := 1; i < number(os.Args[4]); i++ {
+				go steady(os.Args[2], interval)
+				interval = interval * 3 / 2
+			}
+		}
+		steady(os.Args[2], interval)
 	case "load":
 		load(os.Args[2], number(os.Args[3]), number(os.Args[4]), number(os.Args[5]))
 	}

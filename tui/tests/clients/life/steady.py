@@ -1,11 +1,13 @@
-# Python: steady.py LIBRARY URL INTERVAL_MS; a stream each time on one connection, none is given up. LIBRARY is openssl,
-# gnutls (each with a socket of its own and the h2 package) or httpx (memory BIOs).
+# Python: steady.py LIBRARY URL INTERVAL_MS [CONNECTIONS]; a stream each time on one connection, none is given up; of several
+# connections each has an interval half as long again as that of the one before. LIBRARY is openssl, gnutls (each with a socket of
+# its own and the h2 package), httpx (memory BIOs) or httpx-sync.
 # `late LIBRARY ..` reads a line from standard input before it loads the TLS library at all; `prefork N LIBRARY ..` loads it,
 # reads that line and lets N children do it; `exec PROGRAM ..` reads that line and becomes another program. `crowd N openssl ..`
 # reads that line while it is at work: it stops, writes to N other TLS objects, all of which stay, and goes on.
 import os
 import socket
 import sys
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -31,11 +33,14 @@ def main(words):
         for child in children:
             os.waitpid(child, 0)
     else:
-        url, interval = urlsplit(words[1]), int(words[2]) / 1000
+        intervals = [int(words[2]) / 1000 * 1.5**i for i in range(int((words[3:] or [1])[0]))]
         if words[0] == "httpx":
-            over_httpx(words[1], interval)
-        else:
-            over_socket(load(words[0])(url.hostname, url.port), url, interval)
+            over_httpx(words[1], intervals)
+            return
+        over = over_httpx_sync if words[0] == "httpx-sync" else over_a_socket(load(words[0]))
+        for interval in intervals[1:]:
+            threading.Thread(target=over, args=(words[1], interval)).start()
+        over(words[1], intervals[0])
 
 
 def wait_for_word():
@@ -91,6 +96,14 @@ class OpenSsl:
             return None
 
 
+def over_a_socket(library):
+    def over(url, interval):
+        url = urlsplit(url)
+        over_socket(library(url.hostname, url.port), url, interval)
+
+    return over
+
+
 def over_socket(tls, url, interval):
     import select
 
@@ -126,7 +139,16 @@ def over_socket(tls, url, interval):
             tls.send(to_send)
 
 
-def over_httpx(url, interval):
+def over_httpx_sync(url, interval):
+    import httpx
+
+    with httpx.Client(http1=False, http2=True, verify=False, timeout=None) as client:
+        while True:
+            client.get(url)
+            time.sleep(interval)
+
+
+def over_httpx(url, intervals):
     import asyncio
 
     import httpx
@@ -135,7 +157,7 @@ def over_httpx(url, interval):
         response = await client.get(url)
         assert response.http_version == "HTTP/2", response.http_version
 
-    async def run():
+    async def run(interval):
         limits = httpx.Limits(max_connections=1)
         async with httpx.AsyncClient(http2=True, verify=False, timeout=None, limits=limits) as client:
             await ask(client)
@@ -146,7 +168,10 @@ def over_httpx(url, interval):
                 task.add_done_callback(lambda done: (tasks.discard(done), done.result()))
                 await asyncio.sleep(interval)
 
-    asyncio.run(run())
+    async def run_all():
+        await asyncio.gather(*map(run, intervals))
+
+    asyncio.run(run_all())
 
 
 main(sys.argv[1:])

@@ -1,5 +1,5 @@
-//! `--pid` on clients that run and are connected already: bound to their sockets and in sync within two seconds of traffic. What
-//! cannot be probed is not known to be HTTP/2 then, and that is told.
+//! `--pid` on clients that run and are connected already (more of it in `several`). What cannot be probed is not known to be
+//! HTTP/2 then, and that is told.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::watch::{Watch, signal_process};
 use crate::support::{take_turns, wait_until};
 
 /// The bound, from the moment h2watch is ready.
-const IN_SYNC_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const IN_SYNC_WITHIN: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(30);
 
 /// The connection of a client in this view, as soon as a snapshot has it; by then it took as long as is returned.
@@ -74,45 +74,6 @@ pub(super) fn assert_in_sync(watch: &Watch, server: &Server, client: u32, name: 
         seen.push(counted);
     }
     panic!("{name}: streams counted by h2watch and by the server: {seen:?}");
-}
-
-fn assert_bound_soon(kinds: &[Kind]) {
-    let _turn = take_turns();
-    for &kind in kinds {
-        let (server, cgroup) = (Server::start(), Cgroup::new("tls-running"));
-        let client = start_in(&cgroup, &kind.words(server.address));
-        wait_until(SOON, "the client is busy", || {
-            (server.counts().values().max().is_some_and(|&n| n > 20)).then_some(())
-        });
-        let pid = client.pid().to_string();
-        let watch = Watch::start(&["--tls", "frames", "--interval", "100ms", "--pid", &pid]);
-        let (connection, took) = wait_until_bound(&watch, server.address, kind.view(), IN_SYNC_WITHIN);
-        assert!(server.counts().contains_key(&port(&connection)), "{connection}");
-        println!("{}: bound and in sync {} ms after ready", kind.name(), took.as_millis());
-        assert_in_sync(&watch, &server, client.pid(), kind.name());
-        let ended = watch.stop();
-        assert!(ended.of("loss").is_empty(), "{}: {:?}", kind.name(), ended.of("loss"));
-    }
-}
-
-#[test]
-fn a_running_openssl_client() {
-    assert_bound_soon(&[Kind::Curl, Kind::PythonOpenSsl]);
-}
-
-#[test]
-fn a_running_client_with_memory_bios() {
-    assert_bound_soon(&[Kind::Httpx, Kind::Node]);
-}
-
-#[test]
-fn a_running_gnutls_client() {
-    assert_bound_soon(&[Kind::GnuTls]);
-}
-
-#[test]
-fn a_running_go_client() {
-    assert_bound_soon(&[Kind::OldGo, Kind::Go]);
 }
 
 /// Nothing of a connection tells its protocol later than the handshake, so it is not listed; silent it is not.
