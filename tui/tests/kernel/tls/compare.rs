@@ -56,9 +56,22 @@ pub(super) struct Run {
 
 /// Runs it with `--tls DEPTH`. `options` are the peer's.
 pub(super) fn run(client: &Client, options: &[&str], depth: &str, connections: usize, streams: usize) -> Run {
+    run_with(client, options, depth, (connections, streams), |_| {})
+}
+
+/// Likewise; `prepare` has h2watch before its end is waited for.
+pub(super) fn run_with(
+    client: &Client,
+    options: &[&str],
+    depth: &str,
+    (connections, streams): (usize, usize),
+    prepare: impl FnOnce(&mut Watch),
+) -> Run {
     let peer = Peer::start(options);
     let words = (client.command)(&peer, connections, streams);
-    let ended = Watch::run(&["--tls", depth], &words).end(LONG);
+    let mut watch = Watch::run(&["--tls", depth], &words);
+    prepare(&mut watch);
+    let ended = watch.end(LONG);
     let succeeded = ended.status.success() || ended.status.code() == Some(CURL_TOO_LARGE);
     assert!(succeeded, "{}: {}: {}", words.join(" "), ended.status, ended.errors);
     let peer = peer.counted();

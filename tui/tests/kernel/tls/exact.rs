@@ -1,14 +1,15 @@
 //! Every client whose library can be probed: streams, RST_STREAMs and frames of each connection.
 
 use super::clients::{ALL, Client, GNUTLS, GO, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED};
-use super::clients::{CURL, GNUTLS_RESUMED, GO_STRIPPED, GO_WRAPPED};
-use super::compare::{Outcome, Run, run};
+use super::clients::{CURL, GNUTLS_RESUMED, GO_STRIPPED, GO_WRAPPED, WHEEL, WHEEL_LIBRARY};
+use super::compare::{Outcome, Run, run, run_with};
 use super::{many, report};
 use crate::support::take_turns;
 use crate::support::watch::{Ended, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 /// While something is being looked into: only clients with this in their names.
 const ONLY: &str = "H2WATCH_TLS_CLIENTS";
@@ -97,6 +98,23 @@ fn writes_that_empty_ones_finish_are_counted() {
     println!("{resumed} writes were finished by empty ones");
     assert!(resumed > 10, "{resumed}");
     judge(&[outcome]);
+}
+
+/// The system's is probed before the command runs; this one as soon as a process that has it connects.
+#[test]
+fn a_library_that_is_not_the_systems_is_found() {
+    let _turn = take_turns();
+    let with_it = |line: &Value| {
+        let reason = line["process"]["reason"].to_string();
+        line["process"]["view"] == "frames"
+            && reason.contains(&format!("/{WHEEL_LIBRARY}"))
+            && !reason.contains("/libssl.so")
+    };
+    let run = run_with(&WHEEL, &[], "frames", SMALL, |watch| {
+        watch.wait_for(Duration::from_secs(30), "process with the library", with_it);
+        watch.tell("go");
+    });
+    judge(&[run.outcome]);
 }
 
 #[test]
