@@ -1,5 +1,5 @@
 // Java's HttpClient (JSSE): nothing in it can be probed. One HTTP/2 connection; the arguments are those of the rustls client:
-// `calls ADDRESS INTERVAL-MS TIMEOUT-MS` and `marked ADDRESS`.
+// `calls ADDRESS INTERVAL-MS TIMEOUT-MS`, `fallback ADDRESS REQUESTS` and `marked ADDRESS`.
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -19,6 +19,8 @@ class Client {
         String origin = "https://" + arguments[1];
         if (arguments[0].equals("marked")) {
             marked(client, origin);
+        } else if (arguments[0].equals("fallback")) {
+            fallback(client, origin, Integer.parseInt(arguments[2]));
         } else {
             calls(client, origin, Long.parseLong(arguments[2]), Long.parseLong(arguments[3]));
         }
@@ -33,6 +35,16 @@ class Client {
         while (true) {
             client.sendAsync(request, BodyHandlers.discarding());
             Thread.sleep(intervalMs);
+        }
+    }
+
+    /** HTTP/2 is offered and not had. */
+    static void fallback(HttpClient client, String origin, int requests) throws Exception {
+        HttpRequest request = HttpRequest.newBuilder(URI.create(origin + "/bytes/100")).build();
+        for (int i = 0; i < requests; i++) {
+            if (client.send(request, BodyHandlers.discarding()).version() != HttpClient.Version.HTTP_1_1) {
+                throw new IllegalStateException("not HTTP/1.1");
+            }
         }
     }
 

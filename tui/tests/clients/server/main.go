@@ -1,12 +1,13 @@
 // A server that writes down the plaintext of every connection, both ways, under the client's port: what h2watch says of a
 // socket is compared with what its peer saw. `server FOLDER OPTION..` says SERVING ADDRESS. Options: `v6`, `h2c` (no TLS),
 // `tls12`, `chacha` (TLS 1.2 with ChaCha20-Poly1305), `1.1` (only HTTP/1.1), `no-alpn`, `curt` (SETTINGS right behind the
-// handshake, and then nothing; nothing is written down).
+// handshake, and then nothing; nothing is written down), `lines` (no HTTP and no ALPN: a greeting, and each line comes back).
 //
 // FOLDER/PORT.sent and PORT.received are the bytes, PORT.done is there when the connection is over.
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -43,6 +44,9 @@ func main() {
 	if options["curt"] {
 		serveCurtly(listener)
 	}
+	if options["lines"] {
+		serveLines(&recorder{listener, os.Args[1], 0})
+	}
 	// The plaintext is served: then net/http needs to know nothing of TLS, and its HTTP/2 takes any cipher.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -70,6 +74,20 @@ func serveCurtly(listener net.Listener) {
 	}
 }
 
+func serveLines(listener net.Listener) {
+	for {
+		client, err := listener.Accept()
+		check(err)
+		go func() {
+			defer client.Close()
+			io.WriteString(client, "220 at your service\r\n")
+			for lines := bufio.NewScanner(client); lines.Scan(); {
+				io.WriteString(client, "250 "+lines.Text()+"\r\n")
+			}
+		}()
+	}
+}
+
 func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -88,7 +106,7 @@ func config(options map[string]bool) *tls.Config {
 	if options["1.1"] {
 		config.NextProtos = []string{"http/1.1"}
 	}
-	if options["no-alpn"] {
+	if options["no-alpn"] || options["lines"] {
 		config.NextProtos = nil
 	}
 	return config

@@ -1,4 +1,5 @@
-//! What is encrypted and not HTTP/2 is not listed: HTTP/1.1, TLS without ALPN, and a client that offers h2 and does not get it.
+//! What is encrypted and not HTTP/2 is not listed: HTTP/1.1, TLS without ALPN, and a client that offers h2 and does not get
+//! it, and lines of text.
 
 use super::clients::script;
 use super::peer::Peer;
@@ -22,8 +23,9 @@ fn assert_not_listed_at(depths: &[&str], peer: &Peer, words: &[String]) {
     }
     // What was watched did happen, over TLS, and was not HTTP/2.
     let said = peer.plaintext();
-    let is_http1 = |sent: &[u8]| sent.starts_with(b"GET /") || sent.starts_with(b"POST /");
-    assert!(!said.is_empty() && said.iter().all(|one| is_http1(&one.sent)));
+    let is_other =
+        |sent: &[u8]| [&b"GET /"[..], b"POST /", b"\r\n"].iter().any(|begin| sent.starts_with(begin));
+    assert!(!said.is_empty() && said.iter().all(|one| is_other(&one.sent)));
 }
 
 fn curl(peer: &Peer, options: &[&str]) -> Vec<String> {
@@ -62,6 +64,35 @@ fn httpx_that_falls_back() {
     let _turn = take_turns();
     let peer = Peer::start(&["1.1"]);
     assert_not_listed(&peer, &script(&tools::python(), "exact/fallback.py", &[&peer.origin(), "50"]));
+}
+
+/// Nothing in them can be probed: the records alone say it.
+#[test]
+fn java_and_rustls_that_fall_back() {
+    let _turn = take_turns();
+    for options in [&["1.1"][..], &["1.1", "tls12"]] {
+        let peer = Peer::start(options);
+        let words = ["fallback", &peer.address.to_string(), "50"];
+        let rustls = tools::rustls_client().to_string_lossy().into_owned();
+        let rustls = std::iter::once(rustls).chain(words.map(str::to_owned)).collect::<Vec<_>>();
+        assert_not_listed_at(&["frames"], &peer, &rustls);
+        assert_not_listed_at(
+            &["frames"],
+            &peer,
+            &script(&tools::program("java"), "java/Client.java", &words),
+        );
+    }
+}
+
+#[test]
+fn lines_over_tls_without_alpn() {
+    let _turn = take_turns();
+    let peer = Peer::start(&["lines"]);
+    let (host, port) = (peer.address.ip().to_string(), peer.address.port().to_string());
+    for mode in ["first", "last"] {
+        let words = [mode, &host, &port, "200"];
+        assert_not_listed(&peer, &script(&tools::python(), "exact/lines.py", &words));
+    }
 }
 
 fn chunks(peer: &Peer, mode: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! `calls ADDRESS INTERVAL-MS TIMEOUT-MS`: a request per interval, cancelled after the timeout. Says CONNECTED.
 //! `patient ADDRESS WORKERS PAUSE-MS PATH`: each worker requests the path, takes the whole answer, pauses, and begins again. Says
 //! CONNECTED.
+//! `fallback ADDRESS REQUESTS`: over HTTP/1.1, where the server has no HTTP/2.
 //! `marked ADDRESS`: POST /echo with the header and the body of H2WATCH_MARK_HEADER and H2WATCH_MARK_BODY, every ten
 //! milliseconds until its standard input ends.
 
@@ -12,9 +13,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -31,11 +33,11 @@ async fn main() -> Result<(), Failure> {
         ["patient", address, workers, pause, path] => {
             patient(address, workers.parse()?, ms(pause)?, path).await
         }
+        ["fallback", address, requests] => fallback(address, requests.parse()?).await,
         ["marked", address] => marked(address).await,
-        _ => Err(
-            "calls ADDRESS INTERVAL-MS TIMEOUT-MS, patient ADDRESS WORKERS PAUSE-MS PATH, or marked ADDRESS"
-                .into(),
-        ),
+        _ => Err("calls ADDRESS INTERVAL-MS TIMEOUT-MS, patient ADDRESS WORKERS PAUSE-MS PATH, \
+                  fallback ADDRESS REQUESTS, or marked ADDRESS"
+            .into()),
     }
 }
 
@@ -74,6 +76,25 @@ async fn work(client: SendRequest<Bytes>, pause: Duration, uri: String) -> Resul
     }
 }
 
+async fn fallback(address: &str, requests: usize) -> Result<(), Failure> {
+    let mut socket = handshake(address).await?;
+    if socket.get_ref().1.alpn_protocol() != Some(b"http/1.1") {
+        return Err("the server has HTTP/2".into());
+    }
+    for _ in 0..requests {
+        socket.write_all(b"GET /bytes/100 HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        // The head ends with an empty line, and 100 bytes follow.
+        while !answer.windows(4).position(|end| end == b"\r\n\r\n").is_some_and(|at| answer.len() == at + 104)
+        {
+            if socket.read_buf(&mut answer).await? == 0 {
+                return Err("the server has closed".into());
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn marked(address: &str) -> Result<(), Failure> {
     let header = std::env::var("H2WATCH_MARK_HEADER")?;
     let body = Bytes::from(std::env::var("H2WATCH_MARK_BODY")?);
@@ -93,6 +114,14 @@ async fn marked(address: &str) -> Result<(), Failure> {
 }
 
 async fn connect(address: &str) -> Result<SendRequest<Bytes>, Failure> {
+    let mut builder = h2::client::Builder::new();
+    builder.max_concurrent_reset_streams(10_000);
+    let (client, connection) = builder.handshake(handshake(address).await?).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn handshake(address: &str) -> Result<TlsStream<TcpStream>, Failure> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -102,12 +131,7 @@ async fn connect(address: &str) -> Result<SendRequest<Bytes>, Failure> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let server = ServerName::try_from("localhost")?;
-    let socket = TlsConnector::from(Arc::new(config)).connect(server, socket).await?;
-    let mut builder = h2::client::Builder::new();
-    builder.max_concurrent_reset_streams(10_000);
-    let (client, connection) = builder.handshake(socket).await?;
-    tokio::spawn(connection);
-    Ok(client)
+    Ok(TlsConnector::from(Arc::new(config)).connect(server, socket).await?)
 }
 
 async fn exchange(client: SendRequest<Bytes>, request: Request<()>, body: Bytes) -> Result<(), h2::Error> {
