@@ -92,8 +92,8 @@ class Tls:
 
 
 class Connection:
-    def __init__(self, host, port):
-        self.tls = Tls(host, port)
+    def __init__(self, tls):
+        self.tls = tls
         self.http2 = H2Connection(config=H2Configuration())
         self.http2.initiate_connection()
         self.count = {"opened": 0, "cancelled": 0}
@@ -137,7 +137,7 @@ class Connection:
 
 
 def connection(host, port, i, streams):
-    one = Connection(host, port)
+    one = Connection(Tls(host, port))
     for k in range(streams + i - 1):
         cancel = k > 0 and k % (4 + i % 3) == 0
         upload = RESUME and k % 5 == 2

@@ -1,8 +1,10 @@
-"""POST /echo with marks, every ten milliseconds until standard input ends: marked.py async|sync|gnutls ORIGIN. The marks are in
+"""POST /echo with marks, every ten milliseconds until standard input ends: marked.py async|sync|gnutls|ssl ORIGIN. The marks are in
 H2WATCH_MARK_HEADER and H2WATCH_MARK_BODY."""
 import asyncio
 import os
 import pathlib
+import socket
+import ssl
 import sys
 import threading
 import time
@@ -37,12 +39,31 @@ def sync_client():
             time.sleep(PAUSE_S)
 
 
-def gnutls_client():
+class PlainSsl:
+    """What gnutls.py's sessions can, with Python's ssl on a socket that blocks."""
+
+    def __init__(self, host, port):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        connected = socket.create_connection((host, port))
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = context.wrap_socket(connected)
+        # Reads that end within a header, and within a body.
+        self.receive = lambda: self.socket.recv(21)
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+
+def socket_client():
     sys.path.append(str(pathlib.Path(__file__).parent.parent / "exact"))
     import gnutls
 
     address = urlsplit(ORIGIN)
-    one = gnutls.Connection(address.hostname, address.port)
+    tls = {"ssl": PlainSsl, "gnutls": gnutls.Tls}[MODE]
+    one = gnutls.Connection(tls(address.hostname, address.port))
     while not over.is_set():
         one.ask("/echo", header=HEADER, body=BODY)
         one.finish(0)
@@ -53,4 +74,4 @@ threading.Thread(target=end_with_input, daemon=True).start()
 if MODE == "async":
     asyncio.run(asyncio_client())
 else:
-    {"sync": sync_client, "gnutls": gnutls_client}[MODE]()
+    {"sync": sync_client, "gnutls": socket_client, "ssl": socket_client}[MODE]()

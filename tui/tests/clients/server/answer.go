@@ -10,7 +10,7 @@ import (
 
 // What is answered is in the path: /bytes/N is N bytes; /headers is an answer without its body, which never comes; /hang is
 // none at all; /own is a hundred bytes and one for each connection that was there before, so that no two connections have the
-// same answers; /port is a line with the client's port, as much longer by spaces; /echo is what was sent, with its header X-Mark; /stream is the same, piece
+// same answers; /port is a line with the client's port, as much longer by spaces; /echo.. is what was sent (the query where that is nothing), with its header X-Mark; /stream is the same, piece
 // by piece while it comes; /chunks is as long in each record as the first frames of a server of HTTP/2, where it is HTTP/1.1.
 func answer(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/stream" {
@@ -42,8 +42,11 @@ func answer(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, port+own(r)+"\n")
 	case r.URL.Path == "/chunks":
 		chunks(w)
-	case r.URL.Path == "/echo":
+	case strings.HasPrefix(r.URL.Path, "/echo"):
 		w.Header().Set("X-Mark", r.Header.Get("X-Mark"))
+		if len(body) == 0 {
+			body = []byte(r.URL.RawQuery)
+		}
 		w.Write(body)
 	default:
 		http.NotFound(w, r)

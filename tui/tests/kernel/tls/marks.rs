@@ -43,8 +43,13 @@ impl Marks {
 
     /// True when these bytes, as they went over a connection, hold both marks whole.
     pub(super) fn are_both_in(&self, bytes: &[u8]) -> bool {
+        memchr::memmem::find(bytes, self.body.as_bytes()).is_some() && self.header_is_in(bytes)
+    }
+
+    /// True when they hold the one of the header.
+    pub(super) fn header_is_in(&self, bytes: &[u8]) -> bool {
         let has = |mark: &[u8]| memchr::memmem::find(bytes, mark).is_some();
-        has(self.body.as_bytes()) && (has(self.header.as_bytes()) || has(&self.header_coded))
+        has(self.header.as_bytes()) || has(&self.header_coded)
     }
 }
 

@@ -1,0 +1,3 @@
+module h2watch.test/marked
+
+go 1.21
