@@ -136,20 +136,14 @@ impl Watchers {
         let file = table_file.to_string_lossy().into_owned();
         let words = [&[this, "--output", "table", "-o", &file][..], &options].concat();
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        let (lines, table) = (Watch::start(&options), Program::start(&words));
+        let exporter = Exporter::start(&options);
+        // The last: each takes its time over the programs that it finds, and the screen is waited for least.
         let dashboard = Terminal::new(180, 45);
         let command: Vec<String> =
             [&[this][..], &options].concat().iter().map(|&word| word.to_owned()).collect();
         dashboard.say(&format!("clear; {}", quoted(&command)));
-        Self {
-            lines: Watch::start(&options),
-            record,
-            table: Program::start(&words),
-            dashboard,
-            exporter: Exporter::start(&options),
-            name,
-            recording,
-            table_file,
-        }
+        Self { lines, record, table, dashboard, exporter, name, recording, table_file }
     }
 
     /// Ends every one, and looks at all that it has left.
