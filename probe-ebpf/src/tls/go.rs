@@ -73,7 +73,8 @@ fn follow_descriptor(key: &ObjectKey, object: *mut Object) {
         // SAFETY: the object of this call, and the slot of its socket.
         let (writing, connection) = unsafe { (&mut *object, &mut (*slot).connection) };
         if connection.cookie == cookie && associate::vote(key.name(), writing, connection, index) {
-            // What is sent is accounted by the walk that follows.
+            // What was asked before what was answered.
+            plain::account_waiting::<SENT>(writing, index);
             early::account(object, index);
         }
         return;
