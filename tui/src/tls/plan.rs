@@ -2,6 +2,8 @@
 //!
 //! One file is analysed once, however many processes map it. Nothing is attached here.
 
+mod hint;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use super::libraries::{self, Identity, MappedFile};
 use super::placement::{Cost, Place};
 use super::{go, gopclntab, openssl};
 use crate::model::sample::{Library, View};
+use hint::hint;
 
 /// Names of the kernel programs that probe points belong to (`probe-ebpf/src/tls`).
 pub mod program {
@@ -249,39 +252,6 @@ fn library_version(elf: &Elf<'_>, library: Library) -> Option<String> {
     let numbered = |text: &String| text.split(' ').any(|word| word.split('.').count() >= 3);
     let text = needles.iter().find_map(|needle| elf.texts_with(needle).find(numbered))?;
     Some(text.trim_start_matches("Enabled ").trim_end_matches(" logging...").to_owned())
-}
-
-/// Why a file without TLS symbols is worth a word.
-fn hint(elf: Option<&Elf<'_>>, name: &str) -> Option<&'static str> {
-    if name == "libjvm.so" {
-        return Some("Java encrypts inside the JVM (JSSE): nothing to probe");
-    }
-    let elf = elf.filter(|_| !name.contains(".so"))?;
-    if elf.texts_with(RUSTLS).any(|text| is_rustls_source(&text)) {
-        return Some("rustls is linked in, without functions that can be found");
-    }
-    let boringssl = elf.texts_with(BORINGSSL).any(|text| is_boringssl_source(&text));
-    boringssl.then_some("BoringSSL is linked in, without symbols")
-}
-
-/// How a source path of the library begins, as panics and errors carry them. The beginning alone is in h2watch too, right here.
-const RUSTLS: &str = "/rustls-";
-const BORINGSSL: &str = "ssl/ssl_";
-
-/// `/rustls-0.23.46/src/conn.rs`, as in cargo's registry.
-fn is_rustls_source(text: &str) -> bool {
-    let path = text.strip_prefix(RUSTLS).and_then(|rest| rest.split_once('/'));
-    path.is_some_and(|(version, file)| {
-        version.starts_with(|c: char| c.is_ascii_digit()) && file.starts_with("src")
-    })
-}
-
-/// `ssl/ssl_lib.cc`: the same file of OpenSSL is C.
-fn is_boringssl_source(text: &str) -> bool {
-    text.strip_prefix(BORINGSSL).and_then(|rest| rest.split_once('.')).is_some_and(|(stem, kind)| {
-        stem.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-            && kind.starts_with("cc")
-    })
 }
 
 /// Collects what all files of a process give.

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::hint::{BORINGSSL, RUSTLS, is_boringssl_source, is_rustls_source};
 use super::*;
 
 mod damage;

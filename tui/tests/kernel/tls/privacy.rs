@@ -2,7 +2,8 @@
 //! h2watch's programs, in a recording, in the lines, the table, on the dashboard's screen, in what `check` says, or in what the
 //! exporter serves; also not where h2watch comes later than the client and has to search for frames.
 
-use super::clients::script;
+mod senders;
+
 use super::marks::Marks;
 use super::peer::Peer;
 use crate::dashboard::{Terminal, quoted};
@@ -10,10 +11,11 @@ use crate::support::bpf::{Dump, dump_maps_of};
 use crate::support::cgroup::{Cgroup, mount};
 use crate::support::exporter::Exporter;
 use crate::support::link::Recording;
-use crate::support::programs::{Program, installed};
+use crate::support::programs::Program;
 use crate::support::watch::{Watch, signal_process};
-use crate::support::{take_turns, tools, wait_until};
+use crate::support::{take_turns, wait_until};
 use rustix::process::Signal;
+use senders::{SENDERS, Sender, WGET};
 use serde_json::Value;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -23,90 +25,6 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(60);
 /// Pieces of a request that must have been seen before the search: frames with a body, or records.
 const ENOUGH: u64 = 30;
-
-struct Sender {
-    name: &'static str,
-    /// Words of the command for an origin with its scheme.
-    command: fn(&Peer, &str, &Marks) -> Vec<String>,
-    /// Whether it speaks h2c too.
-    without_tls: bool,
-    view: &'static str,
-}
-
-const WGET: &str = "wget2";
-
-static SENDERS: [Sender; 11] = [
-    Sender { name: "Node", command: node, without_tls: true, view: "frames" },
-    Sender { name: "curl", command: curl, without_tls: true, view: "frames" },
-    Sender {
-        name: "httpx, asyncio",
-        command: |_, o, _| python("async", o),
-        without_tls: true,
-        view: "frames",
-    },
-    Sender { name: "httpx, sync", command: |_, o, _| python("sync", o), without_tls: true, view: "frames" },
-    Sender { name: "libgnutls", command: |_, o, _| python("gnutls", o), without_tls: false, view: "frames" },
-    Sender { name: "Python ssl", command: |_, o, _| python("ssl", o), without_tls: false, view: "frames" },
-    Sender { name: WGET, command: wget, without_tls: false, view: "frames" },
-    Sender { name: "Go", command: go, without_tls: true, view: "frames" },
-    Sender { name: "Go 1.21", command: old_go, without_tls: false, view: "frames" },
-    Sender { name: "rustls", command: rustls, without_tls: false, view: "records" },
-    Sender { name: "Java", command: java, without_tls: false, view: "records" },
-];
-
-fn node(_: &Peer, origin: &str, _: &Marks) -> Vec<String> {
-    script(&tools::program("node"), "marked/marked.mjs", &[origin])
-}
-
-/// Ends only when it is killed. Without TLS, Debian's curl 7.88 fails at the second request of a connection, whatever it is
-/// (exit status 16, "Error in the HTTP2 framing layer"): there it sends one without an end.
-fn curl(_: &Peer, origin: &str, marks: &Marks) -> Vec<String> {
-    let header = format!("x-mark: {}", marks.header);
-    if origin.starts_with("http://") {
-        let options = "--no-progress-meter --http2-prior-knowledge --output /dev/null --upload-file .";
-        let body = "while echo \"$H2WATCH_MARK_BODY\"; do sleep 0.01; done";
-        let line = format!("exec curl {options} --header '{header}' {origin}/stream < <({body})");
-        return installed("bash", &["-c", &line]);
-    }
-    let url = format!("{origin}/echo?[1-100000000]");
-    let words = ["-sk", "--http2", "--header", &header, "--data", &marks.body, "--output", "/dev/null", &url];
-    installed("curl", &words)
-}
-
-fn python(mode: &str, origin: &str) -> Vec<String> {
-    script(&tools::python(), "marked/marked.py", &[mode, origin])
-}
-
-fn go(_: &Peer, origin: &str, _: &Marks) -> Vec<String> {
-    let program = tools::go_client().to_string_lossy().into_owned();
-    vec![program, "marked".to_owned(), origin.to_owned()]
-}
-
-fn old_go(_: &Peer, origin: &str, _: &Marks) -> Vec<String> {
-    let program = tools::go_build_with(tools::OLD_GO, "marked", "go-marked", &[]);
-    vec![program.to_string_lossy().into_owned(), origin.to_owned()]
-}
-
-/// It sends no body over HTTP/2: the server answers with the query. Ends only when it is killed, for all that matters here.
-fn wget(peer: &Peer, origin: &str, marks: &Marks) -> Vec<String> {
-    let urls: String = (0..200_000).map(|k| format!("{origin}/echo/{k}?{}\n", marks.body)).collect();
-    let file = peer.folder().join("wget.urls");
-    std::fs::write(&file, urls).expect("a temporary file");
-    let header = format!("--header=x-mark: {}", marks.header);
-    let words = ["--quiet", "--no-check-certificate", "--no-hsts", "--no-netrc", "--no-robots"];
-    let one = ["--max-threads=1", "--http2-request-window=1", &header];
-    let output = ["--output-document=/dev/null", "--input-file"];
-    installed("wget2", &[&words[..], &one, &output, &[&*file.to_string_lossy()]].concat())
-}
-
-fn rustls(peer: &Peer, _: &str, _: &Marks) -> Vec<String> {
-    let program = tools::rustls_client().to_string_lossy().into_owned();
-    vec![program, "marked".to_owned(), peer.address.to_string()]
-}
-
-fn java(peer: &Peer, _: &str, _: &Marks) -> Vec<String> {
-    script(&tools::program("java"), "java/Client.java", &["marked", &peer.address.to_string()])
-}
 
 /// h2watch in each of its forms, on one cgroup.
 struct Watchers {
