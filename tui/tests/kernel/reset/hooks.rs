@@ -1,6 +1,6 @@
 //! `--on-stall` and `--on-recover`, from a dead link to the command.
 
-use super::{link, patient, steady, with};
+use super::{link, steady, with};
 use crate::support::watch::Watch;
 use crate::support::{take_turns, wait_until};
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn commands_get_the_incident_when_it_begins_and_when_it_ends() {
     let [stall, recover] = ["stall", "recover"].map(|name| folder.path().join(name));
     let tee = |file: &Path| format!("tee {}", file.display());
     let options = ["--on-stall", &tee(&stall), "--on-recover", &tee(&recover)];
-    let watch = Watch::run(&with(&options), &patient(link.address));
+    let watch = Watch::run(&with(&options), &steady(&[link.address]));
     watch.wait_until_ready();
     watch.wait_for_word(super::SOON, "CONNECTED");
     link.unplug();
@@ -70,7 +70,7 @@ fn what_fails_while_h2watch_ends_is_shown() {
         r#"sh -c ': > "$1"; sleep 2; echo "too late: $H2WATCH_CAUSE" >&2; exit 3' page "{}""#,
         begun.display()
     );
-    let watch = Watch::run(&with(&["--on-stall", &script]), &patient(link.address));
+    let watch = Watch::run(&with(&["--on-stall", &script]), &steady(&[link.address]));
     watch.wait_until_ready();
     watch.wait_for_word(super::SOON, "CONNECTED");
     link.unplug();
