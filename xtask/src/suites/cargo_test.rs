@@ -1,4 +1,5 @@
-//! Runs `cargo test`, shows what it prints as it prints it, and adds up the counts of all its test binaries.
+//! Runs `cargo test`, shows what it prints as it prints it, adds up the counts of all its test binaries, and keeps what failed
+//! tests printed.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -17,6 +18,8 @@ pub(super) struct Counts {
     pub(super) binaries: u64,
     /// Runs that ended with an error although no test failed: something did not compile, or a test binary died.
     pub(super) broken: u64,
+    /// What the failed tests printed: it is shown again at the end, because a log of thousands of lines is read from there.
+    pub(super) failures: Vec<String>,
 }
 
 impl Counts {
@@ -26,6 +29,7 @@ impl Counts {
         self.ignored += other.ignored;
         self.binaries += other.binaries;
         self.broken += other.broken;
+        self.failures.extend_from_slice(&other.failures);
     }
 
     /// Reads libtest's last line: `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; ...`.
@@ -46,9 +50,35 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { passed, failed, ignored, binaries, broken } = self;
+        let Self { passed, failed, ignored, binaries, broken, .. } = self;
         write!(out, "{passed} passed, {failed} failed, {ignored} ignored in {binaries} test binaries")?;
         if *broken > 0 { write!(out, "; {broken} runs broke off") } else { Ok(()) }
+    }
+}
+
+/// Reads libtest's blocks of failed tests: `failures:`, the blocks, then `failures:` again with their names alone.
+#[derive(Debug, Default)]
+struct Failures {
+    are_open: bool,
+    blocks: Vec<String>,
+}
+
+impl Failures {
+    fn take(&mut self, line: &str) {
+        if line == "failures:" {
+            self.are_open = !self.are_open;
+        } else if self.are_open {
+            self.keep(line);
+        }
+    }
+
+    fn keep(&mut self, line: &str) {
+        if line.starts_with("---- ") && line.ends_with(" ----") {
+            self.blocks.push(line.to_owned());
+        } else if let Some(block) = self.blocks.last_mut() {
+            block.push('\n');
+            block.push_str(line);
+        }
     }
 }
 
@@ -57,11 +87,14 @@ pub(super) fn run(mut cargo: Command) -> Result<Counts> {
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {what}"))?;
     let stdout = child.stdout.take().context("no output to read")?;
     let mut counts = Counts::default();
+    let mut failures = Failures::default();
     for line in BufReader::new(stdout).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         counts.take(&line);
+        failures.take(&line);
         say::line(&line);
     }
+    counts.failures = failures.blocks;
     if !child.wait()?.success() && counts.failed == 0 {
         counts.broken = 1;
         say::line(&format!("broke off: {what}"));
@@ -83,8 +116,18 @@ mod tests {
         counts.take(
             "test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
         );
-        assert_eq!(counts, Counts { passed: 5, failed: 4, ignored: 1, binaries: 2, broken: 0 });
+        let expected = Counts { passed: 5, failed: 4, ignored: 1, binaries: 2, ..Counts::default() };
+        assert_eq!(counts, expected);
         assert_eq!(counts.to_string(), "5 passed, 4 failed, 1 ignored in 2 test binaries");
+    }
+
+    #[test]
+    fn what_failed_tests_printed_is_kept_and_nothing_else() {
+        let mut failures = Failures::default();
+        let output = "test a ... FAILED\n\nfailures:\n\n---- a stdout ----\nfirst\n\nsecond\n---- b stdout ----\nthird\n\n\
+                      failures:\n    a\n    b\n\ntest result: FAILED. 0 passed; 2 failed; 0 ignored";
+        output.lines().for_each(|line| failures.take(line));
+        assert_eq!(failures.blocks, ["---- a stdout ----\nfirst\n\nsecond", "---- b stdout ----\nthird\n"]);
     }
 
     #[test]

@@ -72,8 +72,12 @@ fn refuse_without_root() -> Result<()> {
     Ok(())
 }
 
-/// The last line of a run, and its judgement.
+/// What failed, and the last line of a run with its judgement.
 fn conclude(task: &str, counts: &Counts, started: Instant) -> Result<()> {
+    if !counts.failures.is_empty() {
+        say::line(&format!("{task}: what failed, once more"));
+    }
+    counts.failures.iter().for_each(|failure| say::line(&last_lines(failure)));
     say::line(&format!("{task}: {counts} ({})", say::took(started.elapsed())));
     if counts.failed > 0 || counts.broken > 0 {
         bail!("{task}: not everything passed");
@@ -82,4 +86,14 @@ fn conclude(task: &str, counts: &Counts, started: Instant) -> Result<()> {
         bail!("{task}: no test ran: the name matches nothing");
     }
     Ok(())
+}
+
+/// Its panic stands at the end of what a test printed.
+fn last_lines(text: &str) -> String {
+    const AT_MOST: usize = 60;
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.len().checked_sub(AT_MOST) {
+        Some(more) if more > 0 => format!("{}\n[{more} lines]\n{}", lines[0], lines[more..].join("\n")),
+        _ => text.to_owned(),
+    }
 }
