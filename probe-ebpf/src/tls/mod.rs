@@ -86,6 +86,13 @@ fn note_write(object: *mut Object, address: u64, length: u32) {
         end_write();
         return;
     }
+    remember_write(address, length);
+}
+
+/// A global function: a new task's writes are too large for the stack beside the walk that follows.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn remember_write(address: u64, length: u32) -> u32 {
     // SAFETY: take no argument.
     let (current, at_ns) = unsafe { (bpf_get_current_task(), bpf_ktime_get_ns()) };
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -93,13 +100,14 @@ fn note_write(object: *mut Object, address: u64, length: u32) {
     if let Some(task) = TLS_TASKS.get_ptr_mut(&current) {
         // SAFETY: a task runs on one CPU at a time, and egress only touches the current one.
         unsafe { (*task).note(written) };
-        return;
+        return 0;
     }
     let mut task = Task::default();
     task.note(written);
     if TLS_TASKS.insert(&current, &task, 0).is_err() {
         lost(TLS_OBJECTS_FULL);
     }
+    0
 }
 
 /// The write of this task returned; its records may still be on their way.

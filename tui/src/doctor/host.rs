@@ -13,6 +13,9 @@ use crate::target::cgroup::{Hierarchy, OwnCgroup};
 /// What watching needs, see `capabilities(7)`.
 const NEEDED: [&str; 4] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON", "CAP_SYS_PTRACE"];
 
+/// The first kernel with `bpf_loop`, by which plaintext is walked. `bpf_get_attach_cookie` came with 5.15.
+const TLS_SINCE: (u32, u32) = (5, 17);
+
 /// All checks, in the order in which watching needs them.
 pub(super) fn examine() -> Vec<Finding> {
     let rights = rights();
@@ -112,6 +115,7 @@ fn probe(hierarchy: &Hierarchy, may_watch: bool) -> Vec<Finding> {
     let details = provenance().lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
     let loaded = Finding::pass("probe", format!("the object ({}) is accepted by this kernel", object.source));
     let mut findings = vec![loaded.with_details(details)];
+    findings.push(tls_programs(&probe));
     for degradation in probe.degradations() {
         findings.push(Finding::warn(degradation.part, degradation.sentence.clone(), degradation.advice));
     }
@@ -128,6 +132,22 @@ fn probe(hierarchy: &Hierarchy, may_watch: bool) -> Vec<Finding> {
         ),
     });
     findings
+}
+
+/// All of them, whichever library they are for: a process whose programs are refused later is seen as records only.
+fn tls_programs(probe: &Probe) -> Finding {
+    let Some(refused) = probe.uprobes().prepare().first().map(|error| format!("{error:#}")) else {
+        return Finding::pass("tls probes", "all programs for TLS libraries are accepted by this kernel");
+    };
+    let advice = match kernel::version() {
+        Some(version) if version < TLS_SINCE => {
+            "the programs for TLS libraries need Linux 5.17: TLS connections are seen as records only"
+        }
+        _ => {
+            "connections of such clients are seen as records only; H2WATCH_VERIFIER_LOG=1 shows more, please report it"
+        }
+    };
+    Finding::warn("tls probes", refused, advice)
 }
 
 /// sock_diag, and SOCK_DESTROY on a socket of our own.

@@ -294,12 +294,12 @@ fn load_walkers(bpf: &mut Ebpf, degradations: &mut Vec<Degradation>) -> Result<W
     }
     match load_pair(bpf, LOOPED) {
         Ok(()) => Ok(LOOPED),
-        Err((name, error)) => bounded(
+        Err((_, error)) => bounded(
             bpf,
             format!(
                 "this kernel does not take the unbounded frame walker ({}): segments with many frames are walked in part, and \
              counted (bpf_loop needs Linux 5.17)",
-                brief(name, &error)
+                brief(&error)
             ),
         ),
     }

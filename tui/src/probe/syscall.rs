@@ -11,6 +11,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::refusal;
+
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_BTF_LOAD: libc::c_long = 18;
 const BPF_LINK_CREATE: libc::c_long = 28;
@@ -177,11 +179,7 @@ pub(super) fn load(
         (1, log.len() as u32, log.as_mut_ptr().addr() as u64);
     let _ = bpf(BPF_PROG_LOAD, &attributes);
     let log = String::from_utf8_lossy(&log);
-    let telling = log.trim_end_matches('\0').lines().map(str::trim).rfind(|line| {
-        let figures = ["processed ", "verification time", "stack depth"];
-        !line.is_empty() && !figures.iter().any(|start| line.starts_with(start))
-    });
-    Err(anyhow::anyhow!("{error}; {}", telling.unwrap_or_default()))
+    Err(anyhow::anyhow!("{error}; {}", refusal::telling(log.trim_end_matches('\0'))))
 }
 
 /// A link of Linux 6.6: detached by closing it, without a lock of the whole kernel.

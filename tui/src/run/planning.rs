@@ -121,7 +121,7 @@ fn prepare(worker: &Mutex<Worker>) {
     locked.planner.prepare();
     let uprobes = Arc::clone(&locked.uprobes);
     drop(locked);
-    uprobes.prepare();
+    let _refused = uprobes.prepare();
 }
 
 impl Planning {

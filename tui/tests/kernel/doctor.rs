@@ -34,7 +34,7 @@ fn assert_consistent(output: &Output) -> (i32, String) {
 fn where_root_can_watch_nothing_fails() {
     let (status, said) = assert_consistent(&examine(&[]));
     assert!(status <= 1, "{said}");
-    for subject in ["kernel", "rights", "cgroup v2", "probe", "attach", "sock_diag"] {
+    for subject in ["kernel", "rights", "cgroup v2", "probe", "tls probes", "attach", "sock_diag"] {
         assert!(said.contains(&format!("PASS  {subject} ")), "{subject}: {said}");
     }
 }

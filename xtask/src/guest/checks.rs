@@ -33,13 +33,15 @@ pub(super) const ALL: [Check; 5] = [
 /// The first kernel with `bpf_loop`.
 const BPF_LOOP_SINCE: (u32, u32) = (5, 17);
 
-/// What this kernel cannot do is said there; only "could not tell" is a failure.
+/// What this kernel cannot do is said there; only "could not tell" is a failure, and programs that are refused where they need not be.
 fn doctor() -> Result<String> {
     let output = Command::new(H2WATCH).arg("doctor").output().context("cannot start h2watch")?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     say::line(said.trim_end());
-    ensure!(!said.trim().is_empty(), "doctor said nothing");
+    let tls =
+        said.lines().find(|line| line.contains("tls probes")).context("nothing is said of TLS programs")?;
+    ensure!(tls.starts_with("PASS") != lacks_bpf_loop(), "Linux {}: {tls}", machine::kernel_version());
     match output.status.code() {
         Some(status @ 0..=1) => Ok(format!("exit status {status}")),
         _ => bail!("{}", output.status),

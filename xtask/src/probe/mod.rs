@@ -5,6 +5,7 @@
 mod check;
 mod provenance;
 mod recipe;
+mod stack;
 mod toolchain;
 mod wrapper;
 
@@ -52,6 +53,7 @@ fn rebuild(toolchain: &Toolchain) -> Result<()> {
     for architecture in ARCHITECTURES {
         let started = Instant::now();
         let built = recipe::build(toolchain, architecture)?;
+        stack::check(&built.path)?;
         let committed = committed(architecture);
         fs::copy(&built.path, &committed).with_context(|| format!("cannot write {}", committed.display()))?;
         say::line(&format!(

@@ -98,22 +98,22 @@ impl Uprobes {
         Ok(Self { loader, multi: are_multi_links() })
     }
 
-    /// Loads every program, before the first process is waiting for them. What the kernel refuses is said where it is needed.
-    pub fn prepare(&self) {
+    /// Loads every program, before the first process is waiting for them. Returns what the kernel refuses; it is said again where
+    /// it is needed.
+    pub fn prepare(&self) -> Vec<anyhow::Error> {
         use aya_obj::ProgramSection::{UProbe, URetProbe};
         let lock = || self.loader.lock().unwrap_or_else(PoisonError::into_inner);
         let is_uprobe =
             |program: &aya_obj::Program| matches!(program.section, UProbe { .. } | URetProbe { .. });
-        let names: Vec<String> = lock()
+        let mut names: Vec<String> = lock()
             .object
             .programs
             .iter()
             .filter(|(_, p)| is_uprobe(p))
             .map(|(name, _)| name.clone())
             .collect();
-        for name in names {
-            let _ = lock().program(&name, self.multi);
-        }
+        names.sort_unstable();
+        names.iter().filter_map(|name| lock().program(name, self.multi).err()).collect()
     }
 
     /// Attaches the program `name` to one place in one process.
