@@ -5,12 +5,22 @@ use anyhow::{Context, Result};
 use super::{debian, go, python, step};
 use crate::{checkout, command};
 
-const PYTHON_PACKAGES: [&str; 3] = ["h2==4.4.1", "hyperframe==6.1.0", "httpx[http2]==0.28.1"];
+/// curl_cffi is a client with BoringSSL inside.
+const PYTHON_PACKAGES: [&str; 4] =
+    ["h2==4.4.1", "hyperframe==6.1.0", "httpx[http2]==0.28.1", "curl_cffi==0.17.0"];
+
+/// A wheel that bundles OpenSSL, the version of OpenSSL, and the version of the wheel.
+const OPENSSL_WHEEL: &str = "psycopg2-binary";
+const OPENSSL_WHEELS: [(&str, &str); 2] = [("1.1", "2.9.10"), ("3.5", "2.9.11")];
 
 pub(super) fn set_up() -> Result<()> {
     debian::install(&debian::CLIENTS)?;
     // One more client, and the oracle for frame counts.
-    python::environment("Python with h2, hyperframe, httpx", "venv", &PYTHON_PACKAGES)?;
+    python::environment("Python with h2, hyperframe, httpx, curl_cffi", "venv", &PYTHON_PACKAGES)?;
+    for (openssl, version) in OPENSSL_WHEELS {
+        let (what, package) = (format!("OpenSSL {openssl}"), format!("{OPENSSL_WHEEL}=={version}"));
+        python::unpack(&what, &format!("openssl-{openssl}"), &package)?;
+    }
     go::VERSIONS.iter().try_for_each(|version| go::install(version))?;
     go::programs()?;
     rustls()

@@ -1,4 +1,4 @@
-//! Virtual environments of Python below `.cache`, with packages of known versions from PyPI.
+//! Virtual environments of Python below `.cache`, and the files of packages, all of known versions from PyPI.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,5 +24,27 @@ pub(super) fn environment(what: &str, folder: &str, packages: &[&str]) -> Result
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
         command::quietly(&mut pip)?;
         std::fs::write(&complete, &wanted).with_context(|| format!("cannot write {}", complete.display()))
+    })
+}
+
+/// The files of one package as `.cache/<folder>`, for what it bundles.
+pub(super) fn unpack(what: &str, folder: &str, package: &str) -> Result<()> {
+    let folder = checkout::cache(folder);
+    // Written last, as above.
+    let complete = folder.join("complete");
+    let present = std::fs::read_to_string(&complete).is_ok_and(|have| have == package);
+    step(what, present, || {
+        let mut pip = Command::new(super::clients::venv_python());
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--upgrade",
+        ]);
+        command::quietly(pip.args(["--only-binary", ":all:", package, "--target"]).arg(&folder))?;
+        std::fs::write(&complete, package).with_context(|| format!("cannot write {}", complete.display()))
     })
 }

@@ -1,8 +1,7 @@
-"""httpx over TLS: httpx_client.py async|sync ORIGIN CONNECTIONS STREAMS [after]. Connection i opens STREAMS + i streams and cancels some
-of them after their response headers. Prints, by its own port, how many it opened and cancelled.
+"""httpx over TLS: httpx_client.py async|sync ORIGIN CONNECTIONS STREAMS. Connection i opens STREAMS + i streams and cancels some of
+them after their response headers. Prints, by its own port, how many it opened and cancelled.
 
-`async` is asyncio with memory BIOs, four streams at a time; `sync` is a thread for each connection, on its socket.
-`after`: it asks once over HTTP/1.1 and reads a line before all that."""
+`async` is asyncio with memory BIOs, four streams at a time; `sync` is a thread for each connection, on its socket."""
 import asyncio
 import json
 import sys
@@ -71,9 +70,6 @@ def connection_sync(i):
             exchange_sync(client, 0 < k < STREAMS + i - 1 and cancels(i, k))
 
 
-if sys.argv[5:] == ["after"]:
-    httpx.get(ORIGIN + "/bytes/100", verify=CONTEXT)
-    sys.stdin.readline()
 if MODE == "async":
     asyncio.run(all_connections())
 else:

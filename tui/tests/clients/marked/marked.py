@@ -59,11 +59,12 @@ class PlainSsl:
 
 def socket_client():
     sys.path.append(str(pathlib.Path(__file__).parent.parent / "exact"))
+    import asking
     import gnutls
 
     address = urlsplit(ORIGIN)
     tls = {"ssl": PlainSsl, "gnutls": gnutls.Tls}[MODE]
-    one = gnutls.Connection(tls(address.hostname, address.port))
+    one = asking.Connection(tls(address.hostname, address.port))
     while not over.is_set():
         one.ask("/echo", header=HEADER, body=BODY)
         one.finish(0)

@@ -49,6 +49,15 @@ pub(crate) fn python() -> PathBuf {
     from_cache("venv/bin/python")
 }
 
+/// `libssl` of a wheel that bundles OpenSSL of this version.
+pub(crate) fn wheel_libssl(version: &str) -> PathBuf {
+    let folder = from_cache(&format!("openssl-{version}/psycopg2_binary.libs"));
+    let files = std::fs::read_dir(&folder).expect("a folder of the wheel").flatten().map(|file| file.path());
+    let is_libssl =
+        |file: &PathBuf| file.file_name().is_some_and(|n| n.to_string_lossy().starts_with("libssl"));
+    files.into_iter().find(is_libssl).unwrap_or_else(|| panic!("no libssl in {}", folder.display()))
+}
+
 /// A client with rustls, stripped.
 pub(crate) fn rustls_client() -> PathBuf {
     from_cache("rustls/debug/h2watch-rustls-client")

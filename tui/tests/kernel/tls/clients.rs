@@ -8,7 +8,7 @@ use crate::support::watch::Ended;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a client says of one of its connections.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
@@ -38,13 +38,21 @@ pub(super) const HTTPX_SYNC: Client = with("httpx, sync", "openssl", |peer, conn
     let mode = ["sync", &peer.origin(), &connections.to_string(), &streams.to_string()];
     script(&tools::python(), "exact/httpx_client.py", &mode)
 });
-/// Its libssl is another file than the system's, with a name as in a wheel. It begins when it is told.
-pub(super) const WHEEL: Client = with("httpx, libssl of a wheel", "openssl", |peer, connections, streams| {
-    let preload = format!("LD_PRELOAD={}", wheel_library(peer).display());
-    let client = (HTTPX_ASYNC.command)(peer, connections, streams);
-    let client = client.into_iter().chain(["after".to_owned()]);
-    installed("env", &[&preload]).into_iter().chain(client).collect()
-});
+/// OpenSSL of a wheel that bundles it, the only libssl of its process. It begins when it is told.
+pub(super) const OPENSSL_1_1: Client =
+    with("OpenSSL 1.1.1 of a wheel", "openssl", |peer, connections, streams| {
+        openssl(peer, connections, streams, "1.1")
+    });
+pub(super) const OPENSSL_3_5: Client =
+    with("OpenSSL 3.5 of a wheel", "openssl", |peer, connections, streams| {
+        openssl(peer, connections, streams, "3.5")
+    });
+/// The functions are in the symbol table of curl_cffi's own library. It begins when it is told.
+pub(super) const BORINGSSL: Client =
+    with("curl_cffi, BoringSSL", "boringssl", |peer, connections, streams| {
+        let arguments = [&*peer.origin(), &connections.to_string(), &streams.to_string()];
+        script(&tools::python(), "exact/boringssl.py", &arguments)
+    });
 pub(super) const NODE: Client = with("Node http2", "openssl", |peer, connections, streams| {
     let arguments = [&*peer.origin(), &connections.to_string(), &streams.to_string()];
     script(&tools::program("node"), "exact/exact.mjs", &arguments)
@@ -124,17 +132,12 @@ pub(super) fn script(interpreter: &Path, source: &str, arguments: &[&str]) -> Ve
     words.chain(arguments.iter().map(|&word| word.to_owned())).collect()
 }
 
-/// A copy of the library that Python loads. Loaded first, it is also what Python's own module is linked to, by its SONAME.
-fn wheel_library(peer: &Peer) -> PathBuf {
-    let code =
-        "import ssl; print([line.split()[-1] for line in open('/proc/self/maps') if '/libssl' in line][0])";
-    let systems = tools::run(&tools::python().to_string_lossy(), &["-c", code]);
-    let copy = peer.folder().join(WHEEL_LIBRARY);
-    std::fs::copy(systems.trim(), &copy).expect("a temporary file");
-    copy
+fn openssl(peer: &Peer, connections: usize, streams: usize, version: &str) -> Vec<String> {
+    let library = tools::wheel_libssl(version).to_string_lossy().into_owned();
+    let (host, port) = (peer.address.ip().to_string(), peer.address.port().to_string());
+    let arguments = [&*library, &host, &port, &connections.to_string(), &streams.to_string()];
+    script(&tools::python(), "exact/openssl.py", &arguments)
 }
-
-pub(super) const WHEEL_LIBRARY: &str = "libssl-1a2b3c4d.so.3";
 
 fn go(
     peer: &Peer,

@@ -1,11 +1,11 @@
 //! Every client whose library can be probed: streams, RST_STREAMs and frames of each connection.
 
 use super::clients::{ALL, Client, GNUTLS, GO, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED};
-use super::clients::{CURL, GNUTLS_RESUMED, GO_STRIPPED, GO_WRAPPED, WHEEL, WHEEL_LIBRARY};
+use super::clients::{BORINGSSL, CURL, GNUTLS_RESUMED, GO_STRIPPED, GO_WRAPPED, OPENSSL_1_1, OPENSSL_3_5};
 use super::compare::{Outcome, Run, run, run_with};
 use super::{many, report};
-use crate::support::take_turns;
 use crate::support::watch::{Ended, text};
+use crate::support::{take_turns, tools};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -102,19 +102,28 @@ fn writes_that_empty_ones_finish_are_counted() {
 
 /// The system's is probed before the command runs; this one as soon as a process that has it connects.
 #[test]
-fn a_library_that_is_not_the_systems_is_found() {
+fn libraries_that_are_not_the_systems_are_found() {
     let _turn = take_turns();
+    judge(&of_wheels().map(|(client, library)| wheel(&client, &library, SMALL)));
+}
+
+/// Clients with a TLS library of their own, and where that is.
+fn of_wheels() -> [(Client, String); 3] {
+    let libssl = |version| tools::wheel_libssl(version).to_string_lossy().into_owned();
+    let boringssl = "/curl_cffi/_wrapper.abi3.so".to_owned();
+    [(OPENSSL_1_1, libssl("1.1")), (OPENSSL_3_5, libssl("3.5")), (BORINGSSL, boringssl)]
+}
+
+fn wheel(client: &Client, library: &str, size: (usize, usize)) -> Outcome {
     let with_it = |line: &Value| {
         let reason = line["process"]["reason"].to_string();
-        line["process"]["view"] == "frames"
-            && reason.contains(&format!("/{WHEEL_LIBRARY}"))
-            && !reason.contains("/libssl.so")
+        line["process"]["view"] == "frames" && reason.contains(library)
     };
-    let run = run_with(&WHEEL, &[], "frames", SMALL, |watch| {
+    let run = run_with(client, &[], "frames", size, |watch| {
         watch.wait_for(Duration::from_secs(30), "process with the library", with_it);
         watch.tell("go");
     });
-    judge(&[run.outcome]);
+    run.outcome
 }
 
 #[test]
@@ -140,6 +149,9 @@ fn every_client_at_full_size() {
         for options in [&[&[][..], &["tls12"]], chacha].concat() {
             outcomes.push(run(client, options, "frames", FULL.0, FULL.1).outcome);
         }
+    }
+    for (client, library) in of_wheels().iter().filter(|(client, _)| chosen(&client)) {
+        outcomes.push(wheel(client, library, FULL));
     }
     for (client, connections) in many::ALL.iter().filter(|(client, _)| chosen(&client)) {
         let run = run(client, &[], "frames", *connections, 0);
