@@ -84,8 +84,9 @@ pub(crate) fn go_build(source: &str, name: &str, options: &[&str]) -> PathBuf {
     go_build_with(GO, source, name, options)
 }
 
-/// The same with another version of Go.
+/// The same with another version of Go. With cgo where the C compiler links it.
 pub(crate) fn go_build_with(version: &str, source: &str, name: &str, options: &[&str]) -> PathBuf {
+    let by_c = options.iter().any(|option| option.contains("-linkmode=external"));
     let go = from_cache(&format!("go/{version}/bin/go"));
     let cache = workspace().join(".cache");
     let output = cache.join(name);
@@ -101,7 +102,7 @@ pub(crate) fn go_build_with(version: &str, source: &str, name: &str, options: &[
         .env("GOFLAGS", "-mod=mod")
         .env("GOPROXY", "off")
         .env("GOTOOLCHAIN", "local")
-        .env("CGO_ENABLED", "0")
+        .env("CGO_ENABLED", if by_c { "1" } else { "0" })
         .env_remove("GOROOT")
         .output()
         .unwrap_or_else(|e| panic!("{}: {e}: run `cargo xtask setup`", go.display()));

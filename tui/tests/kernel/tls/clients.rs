@@ -98,7 +98,16 @@ pub(super) const GO_PIE: Client = with("Go 1.27.3, PIE, stripped", "go", |peer, 
     go(peer, connections, streams, tools::GO, "pie", &["-buildmode=pie", "-ldflags=-s -w"])
 });
 
-pub(super) const ALL: [Client; 12] = [
+pub(super) const OLD_GO_EXTERNAL: Client = with("Go 1.21.13, cgo", "go", |peer, connections, streams| {
+    go(peer, connections, streams, tools::OLD_GO, "external", &["-ldflags=-linkmode=external"])
+});
+pub(super) const GO_EXTERNAL_PIE: Client =
+    with("Go 1.27.3, cgo, PIE, stripped", "go", |peer, connections, streams| {
+        let options = ["-buildmode=pie", "-ldflags=-linkmode=external -s -w"];
+        go(peer, connections, streams, tools::GO, "external-pie", &options)
+    });
+
+pub(super) const ALL: [Client; 14] = [
     CURL,
     HTTPX_ASYNC,
     HTTPX_SYNC,
@@ -111,6 +120,8 @@ pub(super) const ALL: [Client; 12] = [
     GO,
     GO_STRIPPED,
     GO_PIE,
+    OLD_GO_EXTERNAL,
+    GO_EXTERNAL_PIE,
 ];
 
 const fn with(

@@ -1,6 +1,8 @@
 //! Every client whose library can be probed: streams, RST_STREAMs and frames of each connection.
 
-use super::clients::{ALL, Client, GNUTLS, GO, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED};
+use super::clients::{
+    ALL, Client, GNUTLS, GO, GO_EXTERNAL_PIE, GO_PIE, HTTPX_ASYNC, HTTPX_SYNC, NODE, OLD_GO_STRIPPED,
+};
 use super::clients::{BORINGSSL, CURL, GNUTLS_RESUMED, GO_STRIPPED, GO_WRAPPED, OPENSSL_1_1, OPENSSL_3_5};
 use super::compare::{Outcome, Run, run, run_with};
 use super::{many, report};
@@ -27,7 +29,7 @@ fn judge(outcomes: &[Outcome]) {
 #[test]
 fn a_client_of_each_kind_is_counted_exactly() {
     let _turn = take_turns();
-    let runs: [(Client, &[&str], &str); 17] = [
+    let runs: [(Client, &[&str], &str); 18] = [
         (CURL, &[], "frames"),
         (HTTPX_ASYNC, &["tls12"], "frames"),
         (HTTPX_SYNC, &[], "frames"),
@@ -45,6 +47,7 @@ fn a_client_of_each_kind_is_counted_exactly() {
         (NODE, &["chacha"], "auto"),
         (GNUTLS, &[], "auto"),
         (GO_STRIPPED, &["tls12"], "auto"),
+        (GO_EXTERNAL_PIE, &[], "frames"),
     ];
     let outcomes = runs.map(|(client, options, depth)| {
         let Run { outcome, ended, .. } = run(&client, options, depth, SMALL.0, SMALL.1);
