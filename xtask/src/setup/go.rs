@@ -3,6 +3,7 @@
 //! h2c (`http.Protocols`) with Go 1.24 and newer.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -34,6 +35,32 @@ pub(crate) fn install(version: &str) -> Result<()> {
         fs::rename(unpacked.join("go"), &home).with_context(|| format!("cannot make {}", home.display()))?;
         fs::remove_dir_all(&unpacked).context("cannot remove what is left of the package")?;
         command::quietly(Command::new(home.join("bin/go")).arg("version").env("GOTOOLCHAIN", "local"))
+    })
+}
+
+/// Debian 12's: its table of functions has another layout than those of both versions above, and PyPI has none as old.
+const OLD: (&str, &str) = ("1.19.8", "golang-1.19");
+
+/// Into `.cache/go/1.19.8`; nothing of the system is changed.
+pub(super) fn install_old() -> Result<()> {
+    let (version, package) = OLD;
+    let home = checkout::cache("go").join(version);
+    step(&format!("Go {version}"), home.join("bin/go").is_file(), || {
+        let files = checkout::cache("go").join(format!("{version}-files"));
+        fs::create_dir_all(&files).with_context(|| format!("cannot make {}", files.display()))?;
+        let mut apt = Command::new("apt-get");
+        apt.current_dir(&files).args(["download", "--quiet"]);
+        apt.args(["go", "src"].map(|part| format!("{package}-{part}")));
+        command::quietly(&mut apt).context("Debian 12 has the package, later releases do not")?;
+        for entry in fs::read_dir(&files)? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "deb") {
+                command::quietly(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&files))?;
+                fs::remove_file(&file)?;
+            }
+        }
+        let there = Path::new(&format!("{version}-files/usr/lib")).join(package.replace("lang", ""));
+        std::os::unix::fs::symlink(there, &home).with_context(|| format!("cannot make {}", home.display()))
     })
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Fuzz,
     /// What virtual machines need
     Vm,
+    /// Go 1.19 as Debian 12 has it, for `cargo xtask accept tls`; not part of everything
+    OldGo,
     /// Load generator and server of the benchmark
     Bench,
     /// Prometheus, Alertmanager, systemd, Kubernetes schemas and a browser, to check `deploy/` and the exporter
@@ -55,6 +57,7 @@ impl Part {
             Self::Bpf => bpf::set_up(),
             Self::Deny => CARGO_DENY.set_up(),
             Self::Fuzz => CARGO_FUZZ.set_up(),
+            Self::OldGo => go::install_old(),
             Self::Vm => debian::install(&debian::VM),
             Self::Bench => debian::install(&debian::BENCH),
             Self::Deploy => deploy::set_up(),

@@ -137,8 +137,10 @@ impl Suite {
         match self.how {
             How::Ignored(modules) => {
                 setup::require(Part::Clients)?;
-                if self.name == "deploy" {
-                    setup::require(Part::Deploy)?;
+                match self.name {
+                    "deploy" => setup::require(Part::Deploy)?,
+                    "tls" => setup::require(Part::OldGo)?,
+                    _ => {}
                 }
                 refuse_without_root()?;
                 let mut tests = cargo_test_of(&["--package", "h2watch", "--test", "*", "--"]);

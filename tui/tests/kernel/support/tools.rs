@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 /// Go versions that `cargo xtask setup` puts below `.cache/go`.
 pub(crate) const GO: &str = "1.27.3";
 pub(crate) const OLD_GO: &str = "1.21.13";
+/// Only where `cargo xtask accept tls` runs.
+pub(crate) const OLDEST_GO: &str = "1.19.8";
 
 /// Checks what no test can do without. Called by everything that starts h2watch.
 pub(crate) fn require_root() {

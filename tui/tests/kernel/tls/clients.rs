@@ -106,8 +106,16 @@ pub(super) const GO_EXTERNAL_PIE: Client =
         let options = ["-buildmode=pie", "-ldflags=-linkmode=external -s -w"];
         go(peer, connections, streams, tools::GO, "external-pie", &options)
     });
+pub(super) const OLDEST_GO: Client = with("Go 1.19.8", "go", |peer, connections, streams| {
+    go(peer, connections, streams, tools::OLDEST_GO, "plain", &[])
+});
+pub(super) const OLDEST_GO_PIE: Client =
+    with("Go 1.19.8, PIE, stripped", "go", |peer, connections, streams| {
+        go(peer, connections, streams, tools::OLDEST_GO, "pie", &["-buildmode=pie", "-ldflags=-s -w"])
+    });
 
-pub(super) const ALL: [Client; 14] = [
+/// At full size.
+pub(super) const ALL: [Client; 16] = [
     CURL,
     HTTPX_ASYNC,
     HTTPX_SYNC,
@@ -122,6 +130,8 @@ pub(super) const ALL: [Client; 14] = [
     GO_PIE,
     OLD_GO_EXTERNAL,
     GO_EXTERNAL_PIE,
+    OLDEST_GO,
+    OLDEST_GO_PIE,
 ];
 
 const fn with(
