@@ -12,6 +12,7 @@ use super::watch::{Ended, Watch, signal_process};
 use crate::faults::clients::Front;
 use rustix::process::Signal;
 use serde_json::Value;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -135,6 +136,13 @@ impl Scene {
     }
 }
 
+/// The kernel verifies the programs for seconds, and waits for `ready` have a deadline.
+fn one_at_a_time(start: impl FnOnce() -> Watch) -> Watch {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _turn = STARTING.lock().expect("a start that failed has ended the test");
+    start()
+}
+
 /// All of them end at the same moment, and each of them has to wait for the kernel.
 fn end(watch: Watch) -> Ended {
     watch.signal(Signal::TERM);
@@ -144,8 +152,11 @@ fn end(watch: Watch) -> Ended {
 impl Stage<'_> {
     /// Watches `client`, and calls `meanwhile` again and again until the time is up.
     fn watch(&self, client: &[String], mut meanwhile: impl FnMut()) -> Ended {
-        let watch = Watch::run(self.options, client);
-        watch.wait_until_ready();
+        let watch = one_at_a_time(|| {
+            let watch = Watch::run(self.options, client);
+            watch.wait_until_ready();
+            watch
+        });
         watch.wait_for_word(SOON, "CONNECTED");
         self.last(|| {
             meanwhile();
@@ -224,7 +235,8 @@ fn pause(stage: &Stage<'_>, tls: Option<Tls>) -> Ended {
     };
     let cgroup = Cgroup::new("pause");
     // Before the client connects: of TLS that is seen as records nothing else would be known.
-    let watch = Watch::start(&[stage.options, &["--cgroup", &cgroup.path().to_string_lossy()]].concat());
+    let folder = cgroup.path().to_string_lossy().into_owned();
+    let watch = one_at_a_time(|| Watch::start(&[stage.options, &["--cgroup", &folder]].concat()));
     let mut client = Program::start_with(&words, |command| cgroup.start_inside(command));
     client.hear("CONNECTED");
     let all = [Some(client.pid()), front.map(|(_, program)| program.pid()), Some(server.pid())];
