@@ -109,6 +109,10 @@ impl Watched {
             self.introduce(&mut program, from);
         }
         program.hear("CONNECTED");
+        // Its advice is told from what its process is, which is found out beside the connections.
+        let pid = program.pid();
+        let known = |line: &Value| line["process"]["pid"] == pid;
+        self.watch.wait_after(from, SOON, "process line of the client", known);
         let warm = |line: &Value| is_warm(line, &remote, world.warm);
         self.watch.wait_after(from, SOON, "snapshot of a warm connection", warm);
         let striking_ns = now_ns();
