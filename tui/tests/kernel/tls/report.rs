@@ -15,8 +15,8 @@ const KEY: &str = "\
   DATA, windows, SETTINGS), as hyperframe has them in what the peer wrote down for that port. Left out is the GOAWAY that a server
   answers to the client's own: the client reads it no more. No two connections of a run are alike in that, or the run fails: if one
   were taken for another, it would show.
-* httpx itself sends no RST_STREAM; its client puts them into httpx's HTTP/2 state. wget2 cancels nothing. libgnutls is driven from
-  Python, all connections in one process.
+* httpx itself sends no RST_STREAM; its client puts them into httpx's HTTP/2 state. wget2 and curl_cffi cancel
+  nothing. libgnutls and the OpenSSL of wheels are driven from Python, all connections in one process.
 * *wrong*: connections with a frame more than their peer saw, or with another connection's numbers.
 
 ";
