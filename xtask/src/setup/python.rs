@@ -34,17 +34,14 @@ pub(super) fn unpack(what: &str, folder: &str, package: &str) -> Result<()> {
     let complete = folder.join("complete");
     let present = std::fs::read_to_string(&complete).is_ok_and(|have| have == package);
     step(what, present, || {
-        let mut pip = Command::new(super::clients::venv_python());
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--upgrade",
-        ]);
-        command::quietly(pip.args(["--only-binary", ":all:", package, "--target"]).arg(&folder))?;
+        files_of(package, &folder)?;
         std::fs::write(&complete, package).with_context(|| format!("cannot write {}", complete.display()))
     })
+}
+
+/// Puts the files of one package into a folder.
+pub(super) fn files_of(package: &str, folder: &Path) -> Result<()> {
+    let mut pip = Command::new(super::clients::venv_python());
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]);
+    command::quietly(pip.args(["--only-binary", ":all:", "--upgrade", package, "--target"]).arg(folder))
 }
