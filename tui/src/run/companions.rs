@@ -1,5 +1,6 @@
 //! What goes along with a run besides its output: resets, commands on incidents, the exporter, a recording, the demo.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,8 @@ pub struct Companions {
     pub recorder: Option<Recorder>,
     /// Lines that the COMMAND prints under the dashboard.
     pub output: Option<mpsc::Receiver<String>>,
-    /// Sentences for the reader that wait to be shown.
-    pub failures: Vec<String>,
+    /// Sentences for the reader that wait to be shown, in their order.
+    pub failures: VecDeque<String>,
 }
 
 impl Companions {
@@ -101,7 +102,7 @@ impl Companions {
             count(self.exporter.as_ref().map(Feed::exporter), report);
         }
         for failure in unrecorded {
-            self.failures.push(failure?);
+            self.failures.push_back(failure?);
         }
         Ok(())
     }
@@ -162,7 +163,7 @@ impl Companions {
     /// Something for the reader that is not about a connection: a command on an incident that failed, or a line of the
     /// COMMAND.
     pub(super) async fn aside(&mut self) -> Aside {
-        if let Some(failure) = self.failures.pop() {
+        if let Some(failure) = self.failures.pop_front() {
             return Aside::Failure(failure);
         }
         let failure = async {
@@ -196,7 +197,7 @@ impl Companions {
 
     /// Waits for commands that still run; what failed of them, and was not shown yet.
     pub(super) async fn end(&mut self) -> Vec<String> {
-        let mut failures = std::mem::take(&mut self.failures);
+        let mut failures = Vec::from(std::mem::take(&mut self.failures));
         if let Some((hooks, mut failed)) = self.hooks.take() {
             hooks.finish().await;
             while let Ok(failure) = failed.try_recv() {
@@ -229,4 +230,18 @@ fn count(exporter: Option<&Exporter>, report: &Report) {
         Action::Followed { .. } => return,
     };
     exporter.count_reset(report.connection.verdict.cause.unwrap_or(Cause::Unknown), result);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sentences_are_shown_in_the_order_in_which_they_came() {
+        let mut companions = Companions::default();
+        companions.failures.extend(["first".to_owned(), "second".to_owned()]);
+        for expected in ["first", "second"] {
+            assert!(matches!(companions.aside().await, Aside::Failure(text) if text == expected));
+        }
+    }
 }
