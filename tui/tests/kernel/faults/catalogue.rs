@@ -20,8 +20,8 @@ pub(crate) struct Fault {
     pub(crate) cause: &'static str,
     pub(crate) clients: &'static [Client],
     pub(crate) set_up: fn(Client) -> World,
-    /// What the sentence must contain, each of it: numbers that are there, and which direction has evidence.
-    pub(crate) says: &'static [&'static str],
+    /// What the sentence must contain, all of one of them: numbers that are there, and which direction has evidence.
+    pub(crate) says: &'static [&'static [&'static str]],
     /// How soon after the strike the cause must be known.
     pub(crate) within: Duration,
 }
@@ -53,11 +53,14 @@ const DEAD: Duration = Duration::from_millis(2_000 + 100 + 900);
 /// Nobody can tell from here which way is dead, and the sentence does not claim to.
 const DEAD_PATH: &[&str] =
     &["not acknowledged", "nothing arrived for", "the path is dead in at least one direction"];
+/// The peer is still there to be heard.
+const OURS_LOST: &[&str] =
+    &["not acknowledged", "segments of the peer still arrive", "what this host sends is lost"];
 
 pub(crate) const FAULTS: [Fault; 12] = [
     Fault {
         name: "drop both ways",
-        says: DEAD_PATH,
+        says: &[DEAD_PATH],
         cause: "black_hole",
         clients: POOLS,
         set_up: |client| dropping(client, BOTH),
@@ -65,7 +68,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "drop what the peer sends",
-        says: DEAD_PATH,
+        says: &[DEAD_PATH],
         cause: "black_hole",
         clients: POOLS,
         set_up: |client| dropping(client, LEAVING),
@@ -73,7 +76,8 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "drop what we send",
-        says: DEAD_PATH,
+        // Where the acknowledgement of its last answer was the first segment that was lost, the peer sends that again.
+        says: &[DEAD_PATH, OURS_LOST],
         cause: "black_hole",
         clients: POOLS,
         set_up: |client| dropping(client, ARRIVING),
@@ -81,7 +85,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "drop what we send, the peer goes on sending",
-        says: &["not acknowledged", "segments of the peer still arrive", "what this host sends is lost"],
+        says: &[OURS_LOST],
         cause: "black_hole",
         clients: POOLS,
         set_up: dropping_ours,
@@ -89,7 +93,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "server stopped",
-        says: &["peer ACKed"],
+        says: &[&["peer ACKed"]],
         cause: "silent_peer",
         clients: POOLS,
         set_up: stopped,
@@ -97,7 +101,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "proxy forwards nothing",
-        says: &["peer ACKed"],
+        says: &[&["peer ACKed"]],
         cause: "silent_peer",
         clients: POOLS,
         set_up: unplugged,
@@ -105,7 +109,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "server answers only PING",
-        says: &["PING was answered"],
+        says: &[&["PING was answered"]],
         cause: "hung_server",
         clients: POOLS,
         set_up: hung,
@@ -113,7 +117,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "server stops reading an upload",
-        says: &["receive window is closed"],
+        says: &[&["receive window is closed"]],
         cause: "peer_window_closed",
         clients: POOLS,
         set_up: deaf,
@@ -121,7 +125,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "no WINDOW_UPDATE for the connection",
-        says: &["the connection's flow-control window is used up"],
+        says: &[&["the connection's flow-control window is used up"]],
         cause: "flow_control",
         clients: POOLS,
         set_up: |client| miserly(client, Misdeed::GrantsNothing),
@@ -129,7 +133,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "no WINDOW_UPDATE for streams",
-        says: &["the stream window of 65535 bytes is used up"],
+        says: &[&["the stream window of 65535 bytes is used up"]],
         cause: "flow_control",
         clients: POOLS,
         set_up: |client| miserly(client, Misdeed::GrantsNoStream),
@@ -137,7 +141,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "GOAWAY ignored",
-        says: &[", ENHANCE_YOUR_CALM (0xb))"],
+        says: &[&[", ENHANCE_YOUR_CALM (0xb))"]],
         cause: "goaway_ignored",
         clients: BY_HAND,
         set_up: goaway,
@@ -145,7 +149,7 @@ pub(crate) const FAULTS: [Fault; 12] = [
     },
     Fault {
         name: "client stops reading",
-        says: &["wait in this host's receive queue"],
+        says: &[&["wait in this host's receive queue"]],
         cause: "reader_blocked",
         clients: BY_HAND,
         set_up: deaf_client,

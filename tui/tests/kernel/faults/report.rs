@@ -132,7 +132,7 @@ mod tests {
             after_s: Some(2.0),
             early: false,
             recovers: 0,
-            evidence: format!("7 streams; {} 3 times", fault.says.join(" ")),
+            evidence: format!("7 streams; {} 3 times", fault.says[0].join(" ")),
             advice: String::new(),
         };
         rows().map(right).collect()

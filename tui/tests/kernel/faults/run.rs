@@ -48,7 +48,7 @@ impl Outcome {
     pub(crate) fn is_right(&self) -> bool {
         let in_sentence = |part: &&str| self.evidence.contains(*part);
         self.said() == self.fault.cause
-            && self.fault.says.iter().all(in_sentence)
+            && self.fault.says.iter().any(|parts| parts.iter().all(in_sentence))
             && !self.early
             && self.recovers == 0
     }
