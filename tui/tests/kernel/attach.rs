@@ -207,7 +207,9 @@ fn by_name_in_cgroups_inside_one_another() {
     }
     for (address, connection) in after {
         for direction in ["retransmits_sent", "retransmits_received"] {
-            assert_eq!(number(connection, direction), number(before[&address], direction), "{connection}");
+            // Looked at twice it would be 50 and more; on a busy machine the kernel itself may send one again.
+            let repeated = number(connection, direction) - number(before[&address], direction);
+            assert!(repeated <= 5, "{direction}: {repeated} more in 50 requests: {connection}");
         }
     }
 }
