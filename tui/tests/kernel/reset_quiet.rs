@@ -1,7 +1,7 @@
 //! What is slow, lossy, far away or paused, and healthy all the same: `--reset auto` touches none of it, even when it may act on
 //! every cause and at once. `quiet` is the same question for verdicts.
 
-use crate::support::scenes::{self, Played, SECONDS};
+use crate::support::scenes;
 use crate::support::take_turns;
 use std::path::Path;
 use std::time::Duration;
@@ -30,10 +30,8 @@ fn auto_resets_nothing_where_nothing_is_wrong() {
 #[test]
 #[ignore = "ten minutes: cargo xtask accept quiet"]
 fn auto_resets_nothing_in_ten_minutes() {
-    let set = std::env::var(SECONDS).ok();
-    let last = Duration::from_secs(set.as_ref().map_or(600, |n| n.parse().expect("a number of seconds")));
+    let (last, setting) = scenes::long_run();
     let rows = play(last, true);
-    let setting = set.map_or_else(String::new, |seconds| format!("{SECONDS}={seconds} "));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reset-quiet.md");
     std::fs::write(&file, document(&rows, last, &setting)).expect("docs/ can be written");
 }
@@ -43,16 +41,15 @@ fn play(last: Duration, all: bool) -> Vec<String> {
     let _turn = take_turns();
     let mut wrong = Vec::new();
     let mut rows = Vec::new();
-    for Played { name, streams, records, ended } in scenes::play(&AT_ONCE, last, all, "") {
+    for scene in scenes::play(&AT_ONCE, last, all, "") {
         let (done, others): (Vec<_>, Vec<_>) =
-            ended.of("reset").into_iter().cloned().partition(|line| line["result"] == "done");
+            scene.ended.of("reset").into_iter().cloned().partition(|line| line["result"] == "done");
         // For the reader; whether a verdict was wrong is the question of `quiet`.
         let refused = others.iter().filter(|line| line["result"] == "refused").count();
-        let unit = if records { " records" } else { "" };
-        let row = format!("| {name} | {streams}{unit} | {} | {refused} |", done.len());
+        let row = format!("| {} | {} | {} | {refused} |", scene.name, scene.opened(), done.len());
         println!("{row}");
         rows.push(row);
-        wrong.extend(done.iter().map(|line| format!("{name}: {line}")));
+        wrong.extend(done.iter().map(|line| format!("{}: {line}", scene.name)));
     }
     assert!(wrong.is_empty(), "resets of connections that were healthy: {wrong:#?}");
     rows

@@ -73,12 +73,17 @@ def connection(tls, i, streams, uploads):
     tls.close()
 
 
-def play(connect, connections, streams, uploads=False):
-    """A thread for each connection. Prints, by its own port, how many it opened and cancelled."""
-    threads = [threading.Thread(target=lambda i=i: connection(connect(), i, streams, uploads)) for i in range(connections)]
+def in_threads(function, n):
+    """Calls function(i) for each i below n, each in a thread of its own."""
+    threads = [threading.Thread(target=function, args=(i,)) for i in range(n)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def play(connect, connections, streams, uploads=False):
+    """A thread for each connection. Prints, by its own port, how many it opened and cancelled."""
+    in_threads(lambda i: connection(connect(), i, streams, uploads), connections)
     assert len(counts) == connections, counts
     print("CLIENT", json.dumps(counts), flush=True)

@@ -3,8 +3,8 @@ opens STREAMS + i streams, one after the other. It asks once, reads a line, and 
 opened; it cancels none."""
 import json
 import sys
-import threading
 
+from asking import in_threads
 from curl_cffi import CurlHttpVersion, Session
 
 ORIGIN, CONNECTIONS, STREAMS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -23,9 +23,5 @@ def connection(i):
 with Session(verify=False, http_version=CurlHttpVersion.V1_1) as first:
     first.get(ORIGIN + "/bytes/100")
 sys.stdin.readline()
-threads = [threading.Thread(target=connection, args=(i,)) for i in range(CONNECTIONS)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
+in_threads(connection, CONNECTIONS)
 print("CLIENT", json.dumps(counts))

@@ -5,9 +5,9 @@ them after their response headers. Prints, by its own port, how many it opened a
 import asyncio
 import json
 import sys
-import threading
 
 import httpx
+from asking import in_threads
 from h2.errors import ErrorCodes
 
 MODE, ORIGIN, CONNECTIONS, STREAMS = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -73,9 +73,5 @@ def connection_sync(i):
 if MODE == "async":
     asyncio.run(all_connections())
 else:
-    threads = [threading.Thread(target=connection_sync, args=(i,)) for i in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(connection_sync, CONNECTIONS)
 print("CLIENT", json.dumps(counts))

@@ -6,12 +6,11 @@ use super::clients::Client;
 use crate::support::cgroup::Cgroup;
 use crate::support::now_ns;
 use crate::support::programs::Program;
-use crate::support::watch::{Watch, text};
+use crate::support::watch::{Watch, one_at_a_time, text};
 use serde_json::Value;
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// For so long it is listened whether the cause becomes another one, or the stall ends. A less sharp cause takes the place of one
@@ -73,11 +72,8 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn start() -> Self {
-        // One after the other: the kernel verifies the programs for seconds, and waits for `ready` have a deadline.
-        static STARTING: Mutex<()> = Mutex::new(());
-        let _turn = STARTING.lock().unwrap();
         let cgroup = Cgroup::new("fault");
-        let watch = Watch::start(&["--cgroup", &cgroup.path().to_string_lossy()]);
+        let watch = one_at_a_time(|| Watch::start(&["--cgroup", &cgroup.path().to_string_lossy()]));
         Self { watch, cgroup }
     }
 

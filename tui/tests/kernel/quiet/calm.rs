@@ -1,7 +1,7 @@
 //! What is slow, lossy, far away or paused, and healthy all the same: with h2watch's default settings nothing is flagged.
 
 use super::report;
-use crate::support::scenes::{self, Played, SECONDS};
+use crate::support::scenes::{self, Played};
 use crate::support::take_turns;
 use serde_json::Value;
 use std::time::Duration;
@@ -17,11 +17,10 @@ fn nothing_is_flagged_where_nothing_is_wrong() {
 #[test]
 #[ignore = "ten minutes: cargo xtask accept quiet"]
 fn nothing_is_flagged_in_ten_minutes() {
-    let set = std::env::var(SECONDS).ok();
-    let seconds = set.as_ref().map_or(600, |n| n.parse().expect("a number of seconds"));
-    let played = play(Duration::from_secs(seconds), true);
+    let (last, setting) = scenes::long_run();
+    let played = play(last, true);
     if scenes::is_all(&played) {
-        report::write(&played, seconds, set.is_some().then_some(SECONDS));
+        report::write(&played, last, &setting);
     }
 }
 

@@ -3,15 +3,16 @@
 use crate::support::scenes::{LONG_PAUSE, Played};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
-/// Writes `docs/quiet.md`. `setting`: the variable that set the time, where it is not the usual one.
-pub(super) fn write(played: &[Played], seconds: u64, setting: Option<&str>) {
+/// Writes `docs/quiet.md`. `setting`: what was set for the run, as it was typed.
+pub(super) fn write(played: &[Played], last: Duration, setting: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/quiet.md");
-    std::fs::write(&file, document(played, seconds, setting)).expect("docs/ can be written");
+    std::fs::write(&file, document(played, last, setting)).expect("docs/ can be written");
 }
 
-fn document(played: &[Played], seconds: u64, setting: Option<&str>) -> String {
-    let setting = setting.map_or_else(String::new, |name| format!("{name}={seconds} "));
+fn document(played: &[Played], last: Duration, setting: &str) -> String {
+    let seconds = last.as_secs();
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut text = format!(
         "\
@@ -30,9 +31,9 @@ again and again, and once for {} s.
 ",
         LONG_PAUSE.as_secs()
     );
-    for Played { name, streams, records, ended } in played {
-        let unit = if *records { " records" } else { "" };
-        let _ = writeln!(text, "| {name} | {streams}{unit} | {} |", ended.of("stall").len());
+    for scene in played {
+        let stalls = scene.ended.of("stall").len();
+        let _ = writeln!(text, "| {} | {} | {stalls} |", scene.name, scene.opened());
     }
     text
 }

@@ -8,16 +8,15 @@ use super::netns::Cable;
 use super::programs::{self, Program};
 use super::servers;
 use super::traffic::{Tls, busy, busy_between, patient};
-use super::watch::{Ended, Watch, signal_process};
+use super::watch::{Ended, Watch, one_at_a_time, signal_process};
 use crate::faults::clients::Front;
 use rustix::process::Signal;
 use serde_json::Value;
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Seconds for each of them, in `cargo xtask accept quiet`.
-pub(crate) const SECONDS: &str = "H2WATCH_QUIET_SECONDS";
+const SECONDS: &str = "H2WATCH_QUIET_SECONDS";
 const SOON: Duration = Duration::from_secs(30);
 /// Longer than anything that verdicts wait for. Played once, where there is time for it.
 pub(crate) const LONG_PAUSE: Duration = Duration::from_secs(150);
@@ -117,9 +116,24 @@ pub(crate) fn play(options: &[&str], last: Duration, all: bool, only: &str) -> V
     })
 }
 
+/// How long `cargo xtask accept quiet` plays them, and what was set for it, as it was typed before the command.
+pub(crate) fn long_run() -> (Duration, String) {
+    let set = std::env::var(SECONDS).ok();
+    let seconds = set.as_ref().map_or(600, |n| n.parse().expect("a number of seconds"));
+    (Duration::from_secs(seconds), set.map_or_else(String::new, |n| format!("{SECONDS}={n} ")))
+}
+
 /// That none was left out.
 pub(crate) fn is_all(played: &[Played]) -> bool {
     played.len() == SCENES.len()
+}
+
+impl Played {
+    /// What it opened, for a table.
+    pub(crate) fn opened(&self) -> String {
+        let unit = if self.records { " records" } else { "" };
+        format!("{}{unit}", self.streams)
+    }
 }
 
 impl Scene {
@@ -134,13 +148,6 @@ impl Scene {
         assert!(streams >= least, "{name}: only {streams} streams were opened, not {least}");
         Played { name, streams, records, ended }
     }
-}
-
-/// The kernel verifies the programs for seconds, and waits for `ready` have a deadline.
-fn one_at_a_time(start: impl FnOnce() -> Watch) -> Watch {
-    static STARTING: Mutex<()> = Mutex::new(());
-    let _turn = STARTING.lock().expect("a start that failed has ended the test");
-    start()
 }
 
 /// All of them end at the same moment, and each of them has to wait for the kernel.

@@ -39,6 +39,13 @@ pub(crate) struct Ended {
     pub(crate) errors: String,
 }
 
+/// Where many h2watch are started by many threads: the kernel verifies the programs for seconds, and waits for `ready` have a deadline.
+pub(crate) fn one_at_a_time(start: impl FnOnce() -> Watch) -> Watch {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _turn = STARTING.lock().expect("a start that failed has ended the test");
+    start()
+}
+
 /// `h2watch --output json OPTIONS`, not started yet.
 pub(crate) fn command(options: &[&str]) -> Command {
     tools::require_root();
