@@ -151,7 +151,9 @@ func (r *recorder) Accept() (net.Conn, error) {
 		check(err)
 		return file
 	}
-	recorded := &recorded{Conn: client, sent: file("sent"), received: file("received"), before: r.accepted}
+	// PORT.sent comes last: who finds it finds its twin as well.
+	received := file("received")
+	recorded := &recorded{Conn: client, sent: file("sent"), received: received, before: r.accepted}
 	r.accepted++
 	recorded.done = func() { file("done").Close() }
 	return recorded, nil
