@@ -36,7 +36,7 @@ impl Counts {
     fn take(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else { return };
         let (_, figures) = result.split_once(". ").unwrap_or_default();
-        self.binaries += 1;
+        let before = self.tests();
         for part in figures.split("; ") {
             match part.split_once(' ').map(|(n, what)| (n.parse().unwrap_or(0), what)) {
                 Some((n, "passed")) => self.passed += n,
@@ -45,6 +45,12 @@ impl Counts {
                 _ => {}
             }
         }
+        // One that had none of the tests that were asked for is not worth counting.
+        self.binaries += u64::from(self.tests() > before);
+    }
+
+    fn tests(&self) -> u64 {
+        self.passed + self.failed + self.ignored
     }
 }
 
@@ -115,6 +121,9 @@ mod tests {
         counts.take("test a::b ... ok");
         counts.take(
             "test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s",
+        );
+        counts.take(
+            "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; finished in 0.00s",
         );
         let expected = Counts { passed: 5, failed: 4, ignored: 1, binaries: 2, ..Counts::default() };
         assert_eq!(counts, expected);

@@ -1,7 +1,7 @@
 //! `cargo xtask test` (the README's test command) and `cargo xtask accept` (longer suites, by name).
 //!
 //! Tests never skip themselves: what lacks something fails and says what. Kernel tests run one after the other, because
-//! they count what the kernel does and the machine is shared.
+//! they count what the kernel does and the machine is shared; only those that wait to see nothing happen do it side by side.
 
 mod cargo_test;
 mod fuzzing;
@@ -26,7 +26,7 @@ pub(crate) fn test() -> Result<()> {
     counts.add(&cargo_test::run(cargo_test_of(&["--workspace", "--doc"]))?);
     // Besides the kernel tests: the properties of the frame walker.
     counts.add(&cargo_test::run(cargo_test_of(&["--workspace", "--exclude", "h2watch", "--test", "*"]))?);
-    counts.add(&cargo_test::run(kernel_tests())?);
+    counts.add(&kernel_tests(None)?);
     nothing_skipped()?;
     conclude("test", &counts, started)
 }
@@ -48,9 +48,7 @@ pub(crate) fn kernel_tests_with(object: &Path) -> Result<()> {
     let started = Instant::now();
     setup::require(Part::Clients)?;
     refuse_without_root()?;
-    let mut tests = kernel_tests();
-    tests.env("H2WATCH_PROBE", object);
-    conclude("test", &cargo_test::run(tests)?, started)
+    conclude("test", &kernel_tests(Some(object))?, started)
 }
 
 fn cargo_test_of(arguments: &[&str]) -> Command {
@@ -59,9 +57,16 @@ fn cargo_test_of(arguments: &[&str]) -> Command {
     cargo
 }
 
-/// Everything below `tui/tests`, one after the other.
-fn kernel_tests() -> Command {
-    cargo_test_of(&["--package", "h2watch", "--test", "*", "--", "--test-threads=1"])
+/// Everything below `tui/tests`, one after the other; then what takes its minute there whatever the machine does.
+fn kernel_tests(object: Option<&Path>) -> Result<Counts> {
+    const QUIET: &str = "quiet::";
+    let mut counts = Counts::default();
+    for options in [&["--test-threads=1", "--skip", QUIET][..], &["--test-threads=2", QUIET]] {
+        let mut tests = cargo_test_of(&["--package", "h2watch", "--test", "*", "--"]);
+        tests.args(options).envs(object.map(|object| ("H2WATCH_PROBE", object)));
+        counts.add(&cargo_test::run(tests)?);
+    }
+    Ok(counts)
 }
 
 fn refuse_without_root() -> Result<()> {
