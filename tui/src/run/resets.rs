@@ -8,6 +8,7 @@ use super::beat::Beat;
 use super::{Recorder, Wanted, Watcher, clock};
 use crate::dashboard::Message;
 use crate::diag::{Namespaces, Outcome};
+use crate::human;
 use crate::json;
 use crate::model::Model;
 use crate::model::sample::{Cookie, Nanos, Sample};
@@ -135,7 +136,8 @@ pub(super) fn line(snapshot: &Snapshot, report: &Report) -> String {
 impl From<&Report> for Message {
     fn from(report: &Report) -> Self {
         let bad = matches!(report.action, Action::Refused(_) | Action::Failed(_));
-        Message { text: format!("reset {}: {}", report.action.as_str(), report.reason()), bad }
+        let (peer, action) = (human::peer(&report.connection.reading), report.action.as_str());
+        Message { text: format!("{peer}: reset {action}: {}", report.reason()), bad }
     }
 }
 
