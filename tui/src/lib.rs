@@ -29,6 +29,7 @@ pub mod table;
 
 pub mod cli;
 pub mod demo;
+pub mod descriptors;
 pub mod doctor;
 pub mod exit;
 pub mod human;

@@ -1,6 +1,7 @@
 //! One command from start to end.
 
 use super::{Command, Problem};
+use crate::descriptors;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,8 +18,8 @@ pub(super) async fn run(
     input: &[u8],
     timeout: Duration,
 ) -> Result<(), Problem> {
-    let mut child = tokio::process::Command::new(&command.program)
-        .args(&command.arguments)
+    let mut hook = tokio::process::Command::new(&command.program);
+    hook.args(&command.arguments)
         // An environment value cannot hold a NUL; a process name is chosen by the process.
         .envs(variables.iter().map(|(name, value)| (name, value.replace('\0', ""))))
         .stdin(Stdio::piped())
@@ -26,9 +27,10 @@ pub(super) async fn run(
         .stderr(Stdio::piped())
         // Own group: the terminal's Ctrl-C is for h2watch, and the timeout reaches what the command started.
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| Problem::NotStarted(error.to_string()))?;
+        .kill_on_drop(true);
+    // SAFETY: prlimit(2) is async-signal-safe.
+    unsafe { hook.pre_exec(descriptors::give_back) };
+    let mut child = hook.spawn().map_err(|error| Problem::NotStarted(error.to_string()))?;
     let group = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
     match tokio::time::timeout(timeout, talk(&mut child, input)).await {
         Ok(result) => result,

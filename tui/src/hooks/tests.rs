@@ -41,6 +41,19 @@ fn within(path: &Path, name: &str) -> String {
 }
 
 #[tokio::test]
+async fn they_have_the_limit_of_descriptors_that_h2watch_was_started_with() {
+    crate::descriptors::allow_most();
+    let limits = || rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    assert_eq!(limits().current, limits().maximum);
+    let folder = tempfile::tempdir().unwrap();
+    let soft = within(folder.path(), "soft");
+    let failures = stall(&["sh", "-c", &format!("ulimit -Sn > {soft}")], Options::default()).await;
+    assert_eq!(failures, vec![]);
+    let before = crate::descriptors::before().unwrap().current.unwrap();
+    assert_eq!(std::fs::read_to_string(soft).unwrap(), format!("{before}\n"));
+}
+
+#[tokio::test]
 async fn the_incident_is_on_stdin_and_in_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let (input, variables) = (within(folder.path(), "in"), within(folder.path(), "env"));

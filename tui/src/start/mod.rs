@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::{Cli, Mode, Output, OutputArgs, Selector, ThresholdArgs};
 use crate::dashboard::{Theme, UiState};
+use crate::descriptors;
 use crate::privileges;
 use crate::probe::may_attach_uprobes;
 use crate::run::{Ending, Form, Front, Lines, Screen, Settings, Signals};
@@ -31,6 +32,7 @@ pub fn start(cli: Cli) -> Result<Ending> {
         crate::demo::run_process(destinations)?;
         return Ok(Ending::Own(crate::exit::Exit::Success));
     }
+    descriptors::allow_most();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let ending = runtime.block_on(async move {

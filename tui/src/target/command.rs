@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::process::Child as Running;
 
+use crate::descriptors;
+
 /// How long a command may take to end when it is asked to.
 const END_WITHIN: Duration = Duration::from_secs(3);
 
@@ -65,13 +67,14 @@ impl Child {
         // The child tells that it is there, and waits for the word to go on.
         let (mut there, tell) = std::io::pipe().context("making a pipe")?;
         let (wait, go_on) = std::io::pipe().context("making a pipe")?;
-        // SAFETY: the closure only calls write(2), getpid(2) and read(2), which are async-signal-safe, on descriptors that
-        // stay open.
+        // SAFETY: the closure only calls close(2), prlimit(2), write(2), getpid(2) and read(2), which are async-signal-safe, on
+        // descriptors that stay open.
         unsafe {
             // Its own copy of the writing end would keep it waiting when h2watch dies.
             let go_on = go_on.as_raw_fd();
             command.pre_exec(move || {
                 libc::close(go_on);
+                descriptors::give_back()?;
                 rustix::io::write(&procs, b"0")?;
                 rustix::io::write(&tell, &std::process::id().to_ne_bytes())?;
                 rustix::io::read(&wait, &mut [0; 1])?;

@@ -3,7 +3,7 @@
 use crate::support::cgroup::Cgroup;
 use crate::support::exporter::{Exporter, get};
 use crate::support::programs::Named;
-use crate::support::watch::Watch;
+use crate::support::watch::{self, Watch};
 use crate::support::{tools, wait_until};
 use serde_json::Value;
 use std::fs;
@@ -76,12 +76,16 @@ fn program_at(cgroup: &Cgroup, place: &str) -> u64 {
     found.and_then(|program| program["id"].as_u64()).unwrap_or_else(|| panic!("no {place} in {shown}"))
 }
 
-/// A service that is restarted, or a job for each task, is in a new cgroup each time.
+/// A service that is restarted, or a job for each task, is in a new cgroup each time. All at once they need more descriptors than
+/// the limit that h2watch was started with.
 #[test]
 fn no_descriptors_are_kept_of_cgroups_that_are_gone() {
     const CGROUPS: usize = 20;
+    const LIMIT: usize = 64;
     let named = Named::new();
-    let watch = Watch::start(&["--comm", &named.name, "--interval", "200ms"]);
+    let command = watch::command(&["--comm", &named.name, "--interval", "200ms"]);
+    let watch = Watch::spawn(watch::with_descriptors(command, LIMIT as u64));
+    watch.wait_until_ready();
     let links = || cgroup_links(watch.pid());
     assert_eq!(links(), 0);
     {
@@ -89,6 +93,7 @@ fn no_descriptors_are_kept_of_cgroups_that_are_gone() {
         let _members: Vec<_> = cgroups.iter().map(|cgroup| named.sleep(|c| cgroup.start_inside(c))).collect();
         cgroups.iter().for_each(wait_until_attached);
         assert_eq!(links(), CGROUPS * PROGRAMS);
+        assert!(links() > LIMIT, "{} descriptors need no higher limit", links());
     }
     wait_until(SOON, "the links are closed", || (links() == 0).then_some(()));
 }

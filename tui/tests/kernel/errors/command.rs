@@ -50,6 +50,14 @@ fn it_keeps_its_standard_input_and_output_when_lines_go_to_a_file() {
     assert_eq!(lines.last().map(|line| &line["type"]), Some(&"summary".into()), "{lines:?}");
 }
 
+/// h2watch raises its own limit; a program that uses select(2) relies on a low one.
+#[test]
+fn it_may_have_as_many_descriptors_as_without_h2watch() {
+    let mut command = watch::with_descriptors(watch::command(&["-o", "/dev/null"]), 200);
+    let output = command.arg("--").args(shell("ulimit -Sn")).output().expect("h2watch starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "200\n", "{output:?}");
+}
+
 #[test]
 fn its_standard_output_moves_aside_when_lines_go_to_standard_output() {
     // `Watch` fails on a line of standard output that is not JSON.

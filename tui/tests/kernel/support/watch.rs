@@ -1,9 +1,11 @@
 //! h2watch as a child process with `--output json`: its lines as they come, and its end.
 
 use super::{tools, wait_until};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -51,6 +53,14 @@ pub(crate) fn command(options: &[&str]) -> Command {
     tools::require_root();
     let mut command = Command::new(env!("CARGO_BIN_EXE_h2watch"));
     command.args(["--output", "json"]).args(options);
+    command
+}
+
+/// The command with this many descriptors until it asks for more, as a shell's `ulimit -Sn` does it.
+pub(crate) fn with_descriptors(mut command: Command, limit: u64) -> Command {
+    let limit = Rlimit { current: Some(limit), ..getrlimit(Resource::Nofile) };
+    // SAFETY: prlimit(2) is async-signal-safe.
+    unsafe { command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
     command
 }
 
