@@ -36,8 +36,8 @@ pub(crate) struct Options {
     /// Rounds; each measures every mode once (9; 7 with --tls)
     #[arg(long)]
     rounds: Option<usize>,
-    /// Requests per measurement at 16 streams (about five seconds); a quarter of it at 1
-    #[arg(long, default_value_t = 2_000_000)]
+    /// Requests per measurement at 16 streams; a quarter of it at 1. A second or two: within a round the machine shall stay the same
+    #[arg(long, default_value_t = 600_000)]
     requests: u32,
     /// Print the figures, leave docs/overhead.md as it is
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! From measurements to `docs/overhead.md`: medians, ratios against unwatched, and the table.
+//! From measurements to `docs/overhead.md`: medians, ratios within a round, and the table.
 
 use std::fmt;
 
@@ -35,29 +35,13 @@ impl Series {
         self.measured.push((mode, measured));
     }
 
-    fn median_of(&self, mode: Mode, figure: impl Fn(&Measured) -> f64) -> f64 {
-        median(
-            self.measured
-                .iter()
-                .filter(|(of, _)| *of == mode)
-                .map(|(_, measured)| figure(measured))
-                .collect(),
-        )
-    }
-
     fn rows(&self) -> String {
-        let rate = |mode| self.median_of(mode, |measured| measured.requests_per_second);
-        let cpu = |mode| self.median_of(mode, |measured| measured.cpu_seconds);
+        let of = |mode| -> Vec<Measured> {
+            self.measured.iter().filter(|(of, _)| *of == mode).map(|(_, measured)| *measured).collect()
+        };
         let row = |mode: Mode| {
-            format!(
-                "| {} | {} | {:.0} | {:.3} | {:.2} | {:.3} |\n",
-                self.streams,
-                mode.name(),
-                rate(mode),
-                rate(mode) / rate(Mode::Unwatched),
-                cpu(mode),
-                cpu(mode) / cpu(Mode::Unwatched)
-            )
+            let columns = columns(&of(mode), &of(Mode::Unwatched));
+            format!("| {} | {} | {columns} |\n", self.streams, mode.name())
         };
         Mode::ALL.into_iter().map(row).collect()
     }
@@ -78,7 +62,8 @@ pub(super) fn text(series: &[Series], rounds: usize) -> String {
     format!(
         "## h2c\n\n\
          `cargo xtask bench --rounds {rounds}`: h2load (4 connections, 1 KiB answers, {}) against nghttpd over h2c on loopback; h2load in a cgroup of its own, which \
-         is what h2watch watches. `tcpdump` is `tcpdump -i lo -w /dev/null tcp port ...`. Medians of {rounds} rounds; in each \
+         is what h2watch watches. `tcpdump` is `tcpdump -i lo -w /dev/null tcp port ...`. Medians of {rounds} rounds; a ratio is the \
+         median of the ratios within a round, and that of `unwatched, again` is how far they can be trusted. In each \
          round every mode runs once, in an order that changes from round to round, behind a fifth of the load that is not counted: what a watcher does once \
          (h2watch finds and probes the TLS library of h2load) is not the price of traffic. CPU is the time that the whole machine worked during a measurement \
          (`/proc/stat`: user, nice, system, irq, softirq), so it includes what happens in softirq and in h2watch itself.\n\n\
@@ -89,6 +74,17 @@ pub(super) fn text(series: &[Series], rounds: usize) -> String {
          | streams at once | program | runs | ns per run |\n|---|---|---|---|\n{segment_rows}",
         loads.join(", ")
     )
+}
+
+/// The four columns of a way to watch: medians of its rounds, and of what each round makes of the same round unwatched. Between two
+/// rounds the machine may have become another.
+pub(super) fn columns(watched: &[Measured], unwatched: &[Measured]) -> String {
+    let [rate, cpu] = [|one: &Measured| one.requests_per_second, |one: &Measured| one.cpu_seconds];
+    let middle = |figure: fn(&Measured) -> f64| median(watched.iter().map(figure).collect());
+    let ratio = |figure: fn(&Measured) -> f64| {
+        median(watched.iter().zip(unwatched).map(|(one, other)| figure(one) / figure(other)).collect())
+    };
+    format!("{:.0} | {:.3} | {:.2} | {:.3}", middle(rate), ratio(rate), middle(cpu), ratio(cpu))
 }
 
 /// The middle one; of an even number the mean of the two in the middle; NaN of nothing.
@@ -119,9 +115,14 @@ mod tests {
         series.add(Mode::Unwatched, Measured { requests_per_second: 1000.0, cpu_seconds: 2.0 });
         series.add(Mode::H2watch, Measured { requests_per_second: 980.0, cpu_seconds: 2.1 });
         series.add(Mode::Tcpdump, Measured { requests_per_second: 800.0, cpu_seconds: 2.6 });
+        // The machine has become twice as slow; neither watcher has.
+        for (mode, rate) in [(Mode::H2watch, 490.0), (Mode::Unwatched, 500.0), (Mode::Tcpdump, 400.0)] {
+            series.add(mode, Measured { requests_per_second: rate, cpu_seconds: 4.0 });
+        }
         series.segments = Some(vec![("egress".to_owned(), 5, 123.4)]);
-        let text = text(&[series], 1);
-        assert!(text.contains("| 16 | h2watch | 980 | 0.980 | 2.10 | 1.050 |"), "{text}");
+        let text = text(&[series], 2);
+        assert!(text.contains("| 16 | unwatched | 750 | 1.000 | 3.00 | 1.000 |"), "{text}");
+        assert!(text.contains("| 16 | h2watch | 735 | 0.980 | 3.05 | 1.025 |"), "{text}");
         assert!(text.contains("| 16 | egress | 5 | 123 |"), "{text}");
     }
 }

@@ -17,6 +17,8 @@ pub(super) enum Mode {
     Unwatched,
     H2watch,
     Tcpdump,
+    /// What this measures is the machine.
+    UnwatchedAgain,
 }
 
 /// A watcher that is surely watching.
@@ -27,19 +29,20 @@ pub(super) enum Watcher {
 }
 
 impl Mode {
-    pub(super) const ALL: [Self; 3] = [Self::Unwatched, Self::H2watch, Self::Tcpdump];
+    pub(super) const ALL: [Self; 4] = [Self::Unwatched, Self::H2watch, Self::Tcpdump, Self::UnwatchedAgain];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Unwatched => "unwatched",
             Self::H2watch => "h2watch",
             Self::Tcpdump => "tcpdump",
+            Self::UnwatchedAgain => "unwatched, again",
         }
     }
 
     pub(super) fn start(self, cgroup: &Cgroup, port: u16) -> Result<Watcher> {
         match self {
-            Self::Unwatched => Ok(Watcher::None),
+            Self::Unwatched | Self::UnwatchedAgain => Ok(Watcher::None),
             Self::H2watch => h2watch(cgroup).map(Watcher::H2watch),
             Self::Tcpdump => tcpdump(port).map(Watcher::Tcpdump),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::report::{Measured, median};
+use super::super::report::{Measured, columns, median};
 use super::Depth;
 use super::clients::Client;
 use super::hit::Place;
@@ -15,9 +15,9 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    fn median_of(&self, client: Client, depth: Depth, figure: impl Fn(&Measured) -> f64) -> f64 {
+    fn of(&self, client: Client, depth: Depth) -> Vec<Measured> {
         let of = self.clients.iter().filter(|(c, d, _)| *c == client && *d == depth);
-        median(of.map(|(_, _, measured)| figure(measured)).collect())
+        of.map(|(_, _, measured)| *measured).collect()
     }
 
     fn call_ns(&self, place: Place) -> f64 {
@@ -30,24 +30,15 @@ pub(super) fn text(figures: &Figures, rounds: usize) -> String {
         "## TLS\n\n\
          `cargo xtask bench --tls --rounds {rounds}`: clients with 4 connections of 16 streams each against a Go server, 1 KiB \
          answers, TLS 1.3 on loopback, each client in a cgroup of its own that h2watch watches at each depth of `--tls`. \
-         Medians of {rounds} rounds; in each round every depth runs once, in an order that changes from round to round. CPU is the time that the whole \
+         Medians of {rounds} rounds; a ratio is the median of the ratios within a round. In each round every depth runs once, in an order \
+         that changes from round to round. CPU is the time that the whole \
          machine worked (server and h2watch included).\n\n\
          | client | depth | requests/s | ratio | CPU s | ratio |\n|---|---|---:|---:|---:|---:|\n"
     );
     for client in Client::ALL {
         for depth in Depth::ALL {
-            let rate = |depth| figures.median_of(client, depth, |m| m.requests_per_second);
-            let cpu = |depth| figures.median_of(client, depth, |m| m.cpu_seconds);
-            _ = writeln!(
-                text,
-                "| {} | {} | {:.0} | {:.3} | {:.2} | {:.3} |",
-                client.name(),
-                depth.name(),
-                rate(depth),
-                rate(depth) / rate(Depth::Unwatched),
-                cpu(depth),
-                cpu(depth) / cpu(Depth::Unwatched)
-            );
+            let columns = columns(&figures.of(client, depth), &figures.of(client, Depth::Unwatched));
+            _ = writeln!(text, "| {} | {} | {columns} |", client.name(), depth.name());
         }
     }
     text += "\n### A call of a probed function\n\n\
