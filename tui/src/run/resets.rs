@@ -136,8 +136,13 @@ pub(super) fn line(snapshot: &Snapshot, report: &Report) -> String {
 impl From<&Report> for Message {
     fn from(report: &Report) -> Self {
         let bad = matches!(report.action, Action::Refused(_) | Action::Failed(_));
-        let (peer, action) = (human::peer(&report.connection.reading), report.action.as_str());
-        Message { text: format!("{peer}: reset {action}: {}", report.reason()), bad }
+        let (peer, reason) = (human::peer(&report.connection.reading), report.reason());
+        let text = match &report.action {
+            // Fits into 80 columns.
+            Action::Followed { .. } => format!("{peer} reset; {reason}"),
+            action => format!("{peer} reset {}: {reason}", action.as_str()),
+        };
+        Message { text, bad }
     }
 }
 

@@ -62,14 +62,13 @@ fn a_person_who_saw_the_evidence_resets_it() {
     terminal.press("y");
     let done = decided(audit.path());
     let peer = link.address.to_string();
-    terminal.shows("what was done", |screen| screen.contains(&format!("{peer}: reset done")));
+    terminal.shows("what was done", |screen| screen.contains(&format!("{peer} reset done")));
     link.plug_in();
     assert_eq!((&done["mode"], &done["result"]), (&"confirm".into(), &"done".into()), "{done}");
     assert_eq!(done["connection"]["remote"], link.address.to_string());
     assert!(done["latency_us"].is_null(), "it waited for a person: {done}");
-    let helped = terminal.shows("whether it helped", |screen| {
-        screen.contains(&format!("{peer}: reset followed: new connection after"))
-    });
+    let helped = terminal
+        .shows("whether it helped", |screen| screen.contains(&format!("{peer} reset; new connection after")));
     let followed = decision(audit.path(), |line| line["result"] == "followed");
     assert!(helped.contains(reason(&followed)), "{followed} is not on\n{helped}");
     terminal.press("q");
