@@ -112,6 +112,19 @@ fn once(mode: Mode, cgroup: &cgroup::Cgroup, load: &Load) -> Result<Measured> {
 #[cfg(test)]
 mod tests {
     use super::in_turn;
+    use std::collections::BTreeSet;
+
+    /// As many as there are ways to watch, over h2c and over TLS.
+    #[test]
+    fn of_four_each_is_first_as_often_as_any_other_and_never_always_behind_the_same() {
+        let rounds: Vec<[char; 4]> = (1..=8).map(|round| in_turn(['a', 'b', 'c', 'd'], round)).collect();
+        for one in ['a', 'b', 'c', 'd'] {
+            assert_eq!(rounds.iter().filter(|round| round[0] == one).count(), 2, "{one}: {rounds:?}");
+            let pairs = rounds.iter().flat_map(|round| round.windows(2)).filter(|pair| pair[1] == one);
+            let before: BTreeSet<char> = pairs.map(|pair| pair[0]).collect();
+            assert!(before.len() > 1, "{one} behind {before:?}: {rounds:?}");
+        }
+    }
 
     #[test]
     fn each_is_first_as_often_as_any_other_and_behind_each_of_the_others() {

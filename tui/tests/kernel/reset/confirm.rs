@@ -65,7 +65,7 @@ fn a_person_who_saw_the_evidence_resets_it() {
     terminal.shows("what was done", |screen| screen.contains(&format!("{peer} reset done")));
     link.plug_in();
     assert_eq!((&done["mode"], &done["result"]), (&"confirm".into(), &"done".into()), "{done}");
-    assert_eq!(done["connection"]["remote"], link.address.to_string());
+    assert_eq!(done["connection"]["remote"], peer);
     assert!(done["latency_us"].is_null(), "it waited for a person: {done}");
     let helped = terminal
         .shows("whether it helped", |screen| screen.contains(&format!("{peer} reset; new connection after")));
